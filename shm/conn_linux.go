@@ -1,0 +1,172 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrHello is wrapped by ReadHello: what came is not a hello of this version.
+var ErrHello = errors.New("not a usable hello")
+
+// Peer is who is at the other end of a connection, in the kernel's word.
+type Peer struct {
+	PID int
+	UID uint32
+	GID uint32
+}
+
+func (p Peer) String() string { return fmt.Sprintf("pid %d uid %d", p.PID, p.UID) }
+
+// Conn is the server's end of a connection. Ring and Close may be called by
+// any goroutine; the rest by one at a time.
+type Conn struct {
+	Peer Peer
+
+	socket *net.UnixConn
+	raw    syscall.RawConn
+}
+
+func newConn(socket *net.UnixConn) (*Conn, error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var cred *unix.Ucred
+	var inner error
+	err = raw.Control(func(fd uintptr) {
+		cred, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(err, inner); err != nil {
+		return nil, fmt.Errorf("read peer credentials: %w", err)
+	}
+	return &Conn{
+		Peer:   Peer{PID: int(cred.Pid), UID: cred.Uid, GID: cred.Gid},
+		socket: socket, raw: raw,
+	}, nil
+}
+
+// ReadHello reads the first message and checks it, within the timeout. The
+// error wraps ErrVersion when versions differ, else ErrHello when what came
+// makes no sense.
+func (c *Conn) ReadHello(app uint32, timeout time.Duration) (Hello, error) {
+	var h Hello
+	if err := c.socket.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return h, fmt.Errorf("read hello: %w", closed(err))
+	}
+	if _, err := io.ReadFull(c.socket, bytesOf(&h)); err != nil {
+		return h, fmt.Errorf("read hello: %w", closed(err))
+	}
+	if err := c.socket.SetReadDeadline(time.Time{}); err != nil {
+		return h, fmt.Errorf("read hello: %w", closed(err))
+	}
+	switch {
+	case h.Magic != Magic:
+		return h, fmt.Errorf("%w: magic %#x, want %#x", ErrHello, h.Magic, Magic)
+	case h.Version != Version || h.App != app:
+		return h, fmt.Errorf("%w: bridge %d.%d, server %d.%d: install the bridge and build the plugin from the same kongring",
+			ErrVersion, h.Version, h.App, Version, app)
+	case h.Kind != HelloAttach && h.Kind != HelloDoorbell && h.Kind != HelloInspect:
+		return h, fmt.Errorf("%w: kind %d", ErrHello, h.Kind)
+	}
+	return h, nil
+}
+
+// Welcome accepts the peer. w says what it is told; magic and version are
+// filled in. seg and bell, both or neither, are handed over: the peer gets
+// descriptors of its own.
+func (c *Conn) Welcome(app uint32, w Welcome, seg *Segment, bell *Bell) error {
+	w.Magic, w.Version, w.App, w.Status = Magic, Version, app, WelcomeOK
+	if seg == nil {
+		return c.send(&w, nil)
+	}
+	w.SegmentSize = seg.header.Size
+	return withFD(seg.file, func(segment int) error {
+		return withFD(bell.file, func(doorbell int) error {
+			return c.send(&w, unix.UnixRights(segment, doorbell))
+		})
+	})
+}
+
+// Refuse tells the peer why it is not accepted. reason is cut to what a
+// welcome holds.
+func (c *Conn) Refuse(app, status uint32, reason string) error {
+	w := Welcome{Magic: Magic, Version: Version, App: app, Status: status}
+	w.ReasonSize = uint32(copy(w.Reason[:], reason))
+	return c.send(&w, nil)
+}
+
+// send writes a welcome. It cannot block: it is the first that is written to
+// the connection, and shorter than any socket buffer.
+func (c *Conn) send(w *Welcome, rights []byte) error {
+	n, _, err := c.socket.WriteMsgUnix(bytesOf(w), rights, nil)
+	if err == nil && n != WelcomeSize {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return fmt.Errorf("send welcome: %w", err)
+	}
+	return nil
+}
+
+// Write sends text behind the welcome of a HelloInspect, within the timeout.
+func (c *Conn) Write(text []byte, timeout time.Duration) error {
+	if err := c.socket.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+		return fmt.Errorf("write: %w", closed(err))
+	}
+	if _, err := c.socket.Write(text); err != nil {
+		return fmt.Errorf("write: %w", closed(err))
+	}
+	return nil
+}
+
+// Watch returns when the peer hangs up, or with an error that wraps ErrClosed
+// when this side closed. It calls leave, if it is not nil, when the peer sends
+// LeaveByte; other bytes are a peer's fault and give ErrHello.
+func (c *Conn) Watch(leave func()) error {
+	var b [1]byte
+	for {
+		_, err := c.socket.Read(b[:])
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("watch %s: %w", c.Peer, ErrClosed)
+		case err != nil: // EOF, or reset by a peer that died with bytes unread
+			return nil
+		case b[0] != LeaveByte || leave == nil:
+			return fmt.Errorf("%w: byte %#x behind the hello", ErrHello, b[0])
+		}
+		leave()
+	}
+}
+
+// Ring sends one byte down a doorbell connection. It never blocks: a
+// connection that is full of rings has not been answered yet.
+func (c *Conn) Ring() error {
+	var failed error
+	err := c.raw.Control(func(fd uintptr) {
+		_, failed = unix.SendmsgN(int(fd), one[:1], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+	if errors.Is(failed, unix.EAGAIN) {
+		failed = nil
+	}
+	if err := errors.Join(closed(err), failed); err != nil {
+		return fmt.Errorf("ring %s: %w", c.Peer, err)
+	}
+	return nil
+}
+
+// Close hangs up: the peer notices at once.
+func (c *Conn) Close() error { return closeOnce(c.socket) }
+
+// closed gives ErrClosed for what package net says instead.
+func closed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return ErrClosed
+	}
+	return err
+}

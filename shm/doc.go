@@ -1,0 +1,42 @@
+// Package shm is a sealed shared segment and what connects two processes
+// through it: create, hand over, map, wake, notice death. It knows nothing of
+// what the regions hold.
+//
+//	+0            Header (4096 bytes): sizes, version, directory of regions
+//	+Offset[0]    region 0     each region starts on a page
+//	+Offset[1]    region 1
+//	...
+//	+Size
+//
+// # Life of a segment
+//
+// The creating side calls [Create]: an anonymous file (memfd) without a name
+// anywhere, preallocated, so that no later store can fail for want of memory,
+// and sealed against shrinking and growing, so that no peer can make a mapped
+// page vanish (SIGBUS). It is handed over with its doorbell in a [Conn]'s
+// welcome. The attaching side calls [Attach], directly or through [Dial]: it
+// checks seals, size and every field of the header before the first use and
+// keeps its own copy of the directory. The kernel frees the memory when the
+// last mapping and the last descriptor are gone, however the processes died:
+// nothing can go stale.
+//
+// # Who wakes whom
+//
+// The creating side sleeps on a [Bell], an eventfd: a goroutine that waits is
+// parked in the runtime's poller and holds no thread. The attaching side, when
+// it is nginx, cannot watch an eventfd: it opens a second connection
+// (HelloDoorbell) and each byte on it is one ring ([Conn.Ring]).
+//
+// # Who notices death
+//
+// The control connection stays open for the whole life of a session. Its
+// hang-up, which the kernel sends however a process ends, is death; there is
+// no heartbeat, since a process that the scheduler keeps waiting is not dead.
+//
+// # Closing
+//
+// Close of a [Segment] unmaps: the owner calls it when nobody uses a slice of
+// a region any more. Close of a [Bell], a [Conn] or a [Listener] may be called
+// by any goroutine at any time; it ends waits in progress with [ErrClosed].
+// Close a second time does nothing and gives nil, everywhere.
+package shm
