@@ -1,0 +1,203 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/kongring/kongring/server/pdk/bridge"
+	"github.com/kongring/kongring/server/wire"
+)
+
+// dispatch handles a message. It gives the event that an EVENT begins, for the
+// caller to run, and an error that ends the session when the worker broke a
+// rule.
+func (r *reader) dispatch(head wire.Head, message []byte) (*event, error) {
+	n := r.session
+	s := &n.slots[head.Slot]
+	body := message[wire.HeadSize:]
+	switch head.Type {
+	case wire.TypeEvent:
+		return r.beginEvent(s, head)
+	case wire.TypeReturn:
+		return nil, r.deliver(s, head, message)
+	case wire.TypeCancel:
+		return nil, r.cancel(s, head, body)
+	case wire.TypeStart:
+		return nil, r.start(s, head, body)
+	case wire.TypeClose:
+		return nil, n.dropInstance(head.Arg)
+	}
+	return nil, fmt.Errorf("%w: message type %d from a worker", errProtocol, head.Type)
+}
+
+// occupy gives a slot to a new conversation.
+func (s *slot) occupy(head wire.Head) error {
+	if s.event != nil && s.event.state.Load() == eventRunning {
+		return fmt.Errorf("%w: slot %d generation %d begins while generation %d runs",
+			errProtocol, head.Slot, head.Generation, s.generation)
+	}
+	if head.Generation == s.generation {
+		return fmt.Errorf("%w: slot %d begins with generation %d again", errProtocol, head.Slot, head.Generation)
+	}
+	s.generation = head.Generation
+	return nil
+}
+
+// beginEvent takes an EVENT in. One that cannot run is answered at once.
+func (r *reader) beginEvent(s *slot, head wire.Head) (*event, error) {
+	n := r.session
+	if err := s.occupy(head); err != nil {
+		return nil, err
+	}
+	n.rings.counters.Events++
+	if s.event == nil || s.event.state.Load() != eventFree {
+		s.event = newEvent(n)
+	}
+	ev := s.event
+	in := n.instance(head.Arg)
+	switch {
+	case in == nil:
+		return nil, r.refuse(head, wire.StatusNoInstance, fmt.Sprintf("no instance %d in this session", head.Arg))
+	case n.server.draining():
+		return nil, r.refuse(head, wire.StatusShutdown, "the plugin server stops")
+	case int(head.Code) >= len(in.handlers) || in.handlers[head.Code] == nil:
+		return nil, r.refuse(head, wire.StatusNoPhase, fmt.Sprintf("plugin %s has no handler for phase %s",
+			in.plugin.name, phaseName(head.Code)))
+	}
+	ev.begin(in, head)
+	return ev, nil
+}
+
+func phaseName(phase uint8) string {
+	if phase == 0 || int(phase) >= len(wire.PhaseNames) {
+		return fmt.Sprintf("number %d", phase)
+	}
+	return wire.PhaseNames[phase]
+}
+
+// refuse answers an EVENT or a START that nothing came of.
+func (r *reader) refuse(head wire.Head, status uint8, text string) error {
+	n := r.session
+	atomic.AddUint64(&n.rings.counters.EventsDone, 1)
+	reply := wire.AppendHead(nil, wire.Head{
+		Type: wire.TypeDone, Code: status, Slot: head.Slot, Generation: head.Generation,
+	})
+	n.send(msgp.AppendString(reply, text))
+	return nil
+}
+
+// send writes a message on a goroutine of its own where the ring is full: the
+// reader must not wait for room that only it can learn about.
+func (n *session) send(message []byte) {
+	n.spawn(func() {
+		w := make(waiter, 1)
+		err := n.rings.write(message, w, func() error { return n.ctx.Err() })
+		if err != nil && n.ctx.Err() == nil {
+			n.end(err)
+		}
+	})
+}
+
+// deliver hands the answer of a PDK call to the handler that waits for it.
+func (r *reader) deliver(s *slot, head wire.Head, message []byte) error {
+	ev := s.event
+	if ev == nil || head.Generation != s.generation || !ev.waiting.Load() {
+		return fmt.Errorf("%w: answer in slot %d generation %d, where no call waits (generation %d)",
+			errProtocol, head.Slot, head.Generation, s.generation)
+	}
+	ev.status = head.Code
+	// The message goes over with its buffer; the next frame is read into the
+	// event's old one.
+	r.buf = ev.call.SetAnswer(message)
+	ev.waiting.Store(false) // last: who waits looks at it before anything else
+	if ev == r.serving {
+		r.served = true
+	} else {
+		ev.wake.wake()
+	}
+	return nil
+}
+
+// cancel ends an event that the worker gave up.
+func (r *reader) cancel(s *slot, head wire.Head, body []byte) error {
+	ev := s.event
+	if ev == nil || head.Generation != s.generation {
+		return fmt.Errorf("%w: cancel in slot %d generation %d, which has generation %d",
+			errProtocol, head.Slot, head.Generation, s.generation)
+	}
+	text, _, err := msgp.ReadStringBytes(body)
+	if err != nil {
+		return fmt.Errorf("%w: cancel in slot %d: %w", errProtocol, head.Slot, err)
+	}
+	if ev.state.Load() != eventRunning {
+		r.session.rings.counters.LateFrames++ // it crossed the event's end
+		return nil
+	}
+	ev.cancelled(fmt.Errorf("%w: %s", bridge.ErrOver, text))
+	if ev == r.serving {
+		r.served = true
+	}
+	return nil
+}
+
+// start starts an instance on a goroutine of its own: constructors may take
+// their time.
+func (r *reader) start(s *slot, head wire.Head, body []byte) error {
+	n := r.session
+	if err := s.occupy(head); err != nil {
+		return err
+	}
+	request := new(wire.StartInstance)
+	if _, err := request.UnmarshalMsg(body); err != nil {
+		return fmt.Errorf("%w: start of an instance: %w", errProtocol, err)
+	}
+	n.spawn(func() {
+		id, err := n.startInstance(request)
+		reply := wire.Head{Type: wire.TypeStarted, Slot: head.Slot, Generation: head.Generation, Arg: id}
+		var text string
+		if err != nil {
+			atomic.AddUint64(&n.rings.counters.StartsFailed, 1)
+			reply.Code, text = statusOf(err), err.Error()
+			n.log.Warn("instance did not start", "plugin", request.Plugin, "entity", request.Key, "error", err)
+		}
+		message := wire.AppendHead(nil, reply)
+		if err != nil {
+			message = msgp.AppendString(message, text[:min(len(text), maxText)])
+		}
+		n.send(message)
+	})
+	return nil
+}
+
+func (n *session) startInstance(request *wire.StartInstance) (uint32, error) {
+	if n.server.draining() {
+		return 0, &startError{wire.StatusShutdown, errors.New("the plugin server stops")}
+	}
+	in, err := n.server.registry.start(n.ctx, request)
+	if err != nil {
+		return 0, err
+	}
+	id, err := n.addInstance(in)
+	if err != nil {
+		n.server.registry.release(in)
+		return 0, err
+	}
+	atomic.AddUint64(&n.rings.counters.Instances, 1)
+	n.log.Info("instance started", "plugin", request.Plugin, "entity", request.Key, "instance", id)
+	return id, nil
+}
+
+func statusOf(err error) uint8 {
+	var start *startError
+	switch {
+	case errors.As(err, &start):
+		return start.status
+	case errors.Is(err, context.Canceled):
+		return wire.StatusShutdown
+	}
+	return wire.StatusFailed
+}

@@ -1,0 +1,169 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kongring/kongring/server/wire"
+)
+
+// instance is a plugin with the config of one plugin entity. All sessions
+// share it; the registry counts how many do.
+type instance struct {
+	plugin   *plugin
+	key      instanceKey
+	handlers [len(wire.PhaseNames)]handler
+
+	// slow counts, by phase, the events that still get a goroutine of their
+	// own because a handler before them kept the ring for too long.
+	slow [len(wire.PhaseNames)]atomic.Int32
+
+	sharers int // guarded by the registry's lock
+	started chan struct{}
+	err     error // why it did not start; written before started is closed
+}
+
+// instanceKey says when two workers mean the same instance. The config counts
+// without Kong's bookkeeping, which differs from worker to worker.
+type instanceKey struct {
+	plugin string
+	entity string
+	config [sha256.Size]byte
+}
+
+// startError is a refusal with its status on the wire.
+type startError struct {
+	status uint8
+	err    error
+}
+
+func (e *startError) Error() string { return e.err.Error() }
+func (e *startError) Unwrap() error { return e.err }
+
+// registry holds the instances of a server. Its methods may be called by any
+// goroutine.
+type registry struct {
+	plugins map[string]*plugin // immutable
+
+	mu        sync.Mutex
+	instances map[instanceKey]*instance
+}
+
+func newRegistry(plugins []*plugin) (*registry, error) {
+	r := &registry{plugins: map[string]*plugin{}, instances: map[instanceKey]*instance{}}
+	for _, p := range plugins {
+		if r.plugins[p.name] != nil {
+			return nil, fmt.Errorf("plugin %s is given twice", p.name)
+		}
+		r.plugins[p.name] = p
+	}
+	return r, nil
+}
+
+// start gives the instance that request describes, one that runs already or a
+// new one. Whoever asks for an instance that is just being started waits for
+// the same start. Each success is ended by release.
+func (r *registry) start(ctx context.Context, request *wire.StartInstance) (*instance, error) {
+	p := r.plugins[request.Plugin]
+	if p == nil {
+		return nil, &startError{wire.StatusNoPlugin, fmt.Errorf("no plugin named %q in this server", request.Plugin)}
+	}
+	sum, err := configSum(request.Config)
+	if err != nil {
+		return nil, &startError{wire.StatusBadConfig, fmt.Errorf("config of plugin %s: %w", p.name, err)}
+	}
+	key := instanceKey{plugin: p.name, entity: request.Key, config: sum}
+
+	r.mu.Lock()
+	in, found := r.instances[key]
+	if !found {
+		in = &instance{plugin: p, key: key, started: make(chan struct{})}
+		r.instances[key] = in
+	}
+	in.sharers++
+	r.mu.Unlock()
+
+	if !found {
+		in.err = in.construct(request.Config)
+		close(in.started)
+	}
+	select {
+	case <-in.started:
+		err = in.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		r.release(in)
+		return nil, err
+	}
+	return in, nil
+}
+
+// release ends one sharer's use. The last one drops the instance, and so does
+// the first one of an instance that did not start: the next try starts anew.
+func (r *registry) release(in *instance) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in.sharers--
+	failed := false
+	select {
+	case <-in.started:
+		failed = in.err != nil
+	default:
+	}
+	if (in.sharers == 0 || failed) && r.instances[in.key] == in {
+		delete(r.instances, in.key)
+	}
+}
+
+// construct makes the plugin's config. A constructor that panics is the
+// plugin's fault, not the server's.
+func (in *instance) construct(config []byte) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &startError{wire.StatusFailed, fmt.Errorf("constructor of plugin %s panicked: %v", in.plugin.name, v)}
+		}
+	}()
+	c := in.plugin.construct()
+	if err := json.Unmarshal(config, c); err != nil {
+		return &startError{wire.StatusBadConfig, fmt.Errorf("config of plugin %s: %w", in.plugin.name, withoutValues(err))}
+	}
+	in.handlers = handlersOf(c)
+	return nil
+}
+
+// withoutValues says what is wrong with a config and keeps its values, which
+// may be secret, out of the text.
+func withoutValues(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("field %q does not fit the Go type %s", wrong.Field, wrong.Type)
+	}
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("no JSON: fault at byte %d", syntax.Offset)
+	}
+	return errors.New("it does not fit the plugin's config struct")
+}
+
+// configSum is a checksum of a config that depends neither on the order of its
+// keys nor on Kong's bookkeeping.
+func configSum(config []byte) (sum [sha256.Size]byte, err error) {
+	d := json.NewDecoder(bytes.NewReader(config))
+	d.UseNumber()
+	var table map[string]interface{}
+	if err := d.Decode(&table); err != nil {
+		return sum, withoutValues(err)
+	}
+	delete(table, "__seq__")
+	delete(table, "__key__")
+	text, err := json.Marshal(table) // sorts keys, at every depth
+	return sha256.Sum256(text), err
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/kongring/kongring/ring"
+)
+
+// Option sets something about a [Server].
+type Option func(*options) error
+
+type options struct {
+	plugins      []*plugin
+	socket       string
+	mode         fs.FileMode
+	uids         map[uint32]bool
+	ringCapacity int
+	maxMessage   int
+	grace        time.Duration
+	logger       *slog.Logger
+}
+
+func defaults() options {
+	return options{
+		mode:         0o660,
+		uids:         map[uint32]bool{},
+		ringCapacity: 512 << 10,
+		maxMessage:   64 << 20,
+		grace:        10 * time.Second,
+		logger:       slog.Default(),
+	}
+}
+
+// WithPlugin adds a plugin. constructor gives a pointer to a new config struct,
+// as in [StartServer].
+func WithPlugin(name string, constructor func() interface{}, version string, priority int) Option {
+	return func(o *options) error {
+		p, err := newPlugin(name, constructor, version, priority)
+		o.plugins = append(o.plugins, p)
+		return err
+	}
+}
+
+// WithSocket sets the path of the control socket, of up to 107 bytes.
+func WithSocket(path string) Option {
+	return func(o *options) error { o.socket = path; return nil }
+}
+
+// WithSocketMode sets the file mode of the control socket; 0660 unless set.
+func WithSocketMode(mode fs.FileMode) Option {
+	return func(o *options) error { o.mode = mode; return nil }
+}
+
+// WithUID lets workers of one more user attach, besides root's and those of the
+// server's own user.
+func WithUID(uid uint32) Option {
+	return func(o *options) error { o.uids[uid] = true; return nil }
+}
+
+// WithRingCapacity sets the bytes of each of a session's two rings, a power of
+// two from 1 KiB to 256 MiB; 512 KiB unless set.
+func WithRingCapacity(bytes int) Option {
+	return func(o *options) error {
+		if bytes < ring.MinCapacity || bytes > ring.MaxCapacity || bytes&(bytes-1) != 0 {
+			return fmt.Errorf("ring capacity %d: want a power of two from %d to %d", bytes, ring.MinCapacity, ring.MaxCapacity)
+		}
+		o.ringCapacity = bytes
+		return nil
+	}
+}
+
+// WithMaxMessage sets the longest message in bytes that a worker may send, a
+// body with its call; 64 MiB unless set.
+func WithMaxMessage(bytes int) Option {
+	return func(o *options) error {
+		if bytes < 1<<10 {
+			return fmt.Errorf("message limit %d: want at least 1024", bytes)
+		}
+		o.maxMessage = bytes
+		return nil
+	}
+}
+
+// WithGrace sets how long a stopping server waits for the events under way; 10
+// seconds unless set.
+func WithGrace(d time.Duration) Option {
+	return func(o *options) error { o.grace = d; return nil }
+}
+
+// WithLogger sets where the server's own lines go; [slog.Default] unless set.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error { o.logger = l; return nil }
+}

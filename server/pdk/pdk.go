@@ -1,0 +1,57 @@
+// Package pdk is the API that plugins are written against. It has the shape of
+// github.com/Kong/go-pdk: the same packages, types and methods, so that a
+// plugin changes its import paths and nothing else.
+//
+// A *PDK belongs to one event. Its values may be copied, embedded and passed to
+// interfaces, and its methods called by several goroutines, until the handler
+// returns; later calls give an error that wraps [bridge.ErrOver].
+//
+// A method that finds nothing gives the zero value of its type and a nil error.
+// An error says that there was no answer: the event is over, the method was
+// called in a phase that forbids it, or Lua raised.
+package pdk
+
+import (
+	"context"
+
+	"github.com/kongring/kongring/server/pdk/bridge"
+	"github.com/kongring/kongring/server/pdk/client"
+	"github.com/kongring/kongring/server/pdk/ctx"
+	"github.com/kongring/kongring/server/pdk/log"
+	"github.com/kongring/kongring/server/pdk/nginx"
+	"github.com/kongring/kongring/server/pdk/request"
+	"github.com/kongring/kongring/server/pdk/response"
+	service_request "github.com/kongring/kongring/server/pdk/service/request"
+)
+
+// PDK is what a handler gets: one value for each part of Kong.
+type PDK struct {
+	Client         client.Client
+	Ctx            ctx.Ctx
+	Log            log.Log
+	Nginx          nginx.Nginx
+	Request        request.Request
+	Response       response.Response
+	ServiceRequest service_request.Request
+
+	bridge bridge.PdkBridge
+}
+
+// New gives the PDK of the event that b belongs to. The server calls it.
+func New(b bridge.PdkBridge) *PDK {
+	return &PDK{
+		Client:         client.New(b),
+		Ctx:            ctx.New(b),
+		Log:            log.New(b),
+		Nginx:          nginx.New(b),
+		Request:        request.New(b),
+		Response:       response.New(b),
+		ServiceRequest: service_request.New(b),
+		bridge:         b,
+	}
+}
+
+// Context gives the context of the event: it is cancelled when the event's time
+// is over, when the client or the worker goes away, when the server stops, and
+// when the handler returns.
+func (p *PDK) Context() context.Context { return bridge.ContextOf(p.bridge) }

@@ -1,0 +1,108 @@
+// Package request reads the client's request.
+package request
+
+import (
+	"github.com/kongring/kongring/server/pdk/bridge"
+	"github.com/kongring/kongring/server/wire"
+)
+
+// Request is kong.Request of a handler.
+type Request struct{ bridge.PdkBridge }
+
+// New gives the Request of the event that b belongs to.
+func New(b bridge.PdkBridge) Request { return Request{b} }
+
+// GetScheme gives the scheme of the request's URL, "http" or "https".
+// Phases: rewrite, access, response, log.
+func (r Request) GetScheme() (s string, err error) {
+	return r.Ask(wire.RequestGetScheme).ToString()
+}
+
+// GetHost gives the host of the request's URL, in lower case.
+func (r Request) GetHost() (host string, err error) {
+	return r.Ask(wire.RequestGetHost).ToString()
+}
+
+// GetPort gives the port that the request came in on.
+func (r Request) GetPort() (int, error) {
+	return r.Ask(wire.RequestGetPort).ToInt()
+}
+
+// GetForwardedScheme is GetScheme, or what X-Forwarded-Proto says if the peer is
+// trusted.
+func (r Request) GetForwardedScheme() (s string, err error) {
+	return r.Ask(wire.RequestGetForwardedScheme).ToString()
+}
+
+// GetForwardedHost is GetHost, or what X-Forwarded-Host says if the peer is
+// trusted.
+func (r Request) GetForwardedHost() (host string, err error) {
+	return r.Ask(wire.RequestGetForwardedHost).ToString()
+}
+
+// GetForwardedPort is GetPort, or what X-Forwarded-Port says if the peer is
+// trusted.
+func (r Request) GetForwardedPort() (int, error) {
+	return r.Ask(wire.RequestGetForwardedPort).ToInt()
+}
+
+// GetHttpVersion gives the version of HTTP as a number, such as 1.1.
+func (r Request) GetHttpVersion() (version float64, err error) {
+	return r.Ask(wire.RequestGetHTTPVersion).ToNumber()
+}
+
+// GetMethod gives the request's method in upper case.
+func (r Request) GetMethod() (m string, err error) {
+	return r.Ask(wire.RequestGetMethod).ToString()
+}
+
+// GetPath gives the normalised path, without the query.
+func (r Request) GetPath() (string, error) {
+	return r.Ask(wire.RequestGetPath).ToString()
+}
+
+// GetPathWithQuery gives path and query as the client sent them.
+func (r Request) GetPathWithQuery() (string, error) {
+	return r.Ask(wire.RequestGetPathWithQuery).ToString()
+}
+
+// GetRawQuery gives the query as the client sent it, without the question mark.
+func (r Request) GetRawQuery() (string, error) {
+	return r.Ask(wire.RequestGetRawQuery).ToString()
+}
+
+// GetQueryArg gives the first value of a query argument: "" if there is none or
+// if it has no value.
+func (r Request) GetQueryArg(k string) (string, error) {
+	return r.Ask(wire.RequestGetQueryArg).String(k).ToString()
+}
+
+// GetQuery gives up to max_args query arguments: from 1 to 1000, -1 for 100.
+func (r Request) GetQuery(max_args int) (map[string][]string, error) {
+	return r.Ask(wire.RequestGetQuery).Limit(max_args).ToHeaders()
+}
+
+// GetHeader gives the first value of a header, "" if there is none. Case does
+// not matter, and "_" is the same as "-".
+func (r Request) GetHeader(k string) (string, error) {
+	return r.Ask(wire.RequestGetHeader).String(k).ToString()
+}
+
+// GetHeaders gives up to max_headers headers by name in lower case: from 1 to
+// 1000, -1 for 100.
+func (r Request) GetHeaders(max_headers int) (map[string][]string, error) {
+	return r.Ask(wire.RequestGetHeaders).Limit(max_headers).ToHeaders()
+}
+
+// GetRawBody gives the request's body. One that nginx spooled to a file is read
+// from there, which needs the same file system and the right to read it.
+// Phases: rewrite, access, response.
+func (r Request) GetRawBody() ([]byte, error) {
+	return r.Ask(wire.RequestGetRawBody).ToBody()
+}
+
+// GetUriCaptures gives what the route's path captured: the unnamed from group 1
+// on, and the named.
+func (r Request) GetUriCaptures() ([][]byte, map[string][]byte, error) {
+	return r.Ask(wire.RequestGetURICaptures).ToCaptures()
+}

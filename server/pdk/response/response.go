@@ -1,0 +1,78 @@
+// Package response reads and changes the response to the client.
+package response
+
+import (
+	"github.com/kongring/kongring/server/pdk/bridge"
+	"github.com/kongring/kongring/server/wire"
+)
+
+// Response is kong.Response of a handler.
+type Response struct{ bridge.PdkBridge }
+
+// New gives the Response of the event that b belongs to.
+func New(b bridge.PdkBridge) Response { return Response{b} }
+
+// GetStatus gives the status that the client will get.
+// Phases: response, log.
+func (r Response) GetStatus() (int, error) {
+	return r.Ask(wire.ResponseGetStatus).ToInt()
+}
+
+// GetHeader gives the first value of a header of the response to the client, ""
+// if there is none.
+func (r Response) GetHeader(name string) (string, error) {
+	return r.Ask(wire.ResponseGetHeader).String(name).ToString()
+}
+
+// GetHeaders gives up to max_headers headers of the response by name in lower
+// case: from 1 to 1000, -1 for 100.
+func (r Response) GetHeaders(max_headers int) (res map[string][]string, err error) {
+	return r.Ask(wire.ResponseGetHeaders).Limit(max_headers).ToHeaders()
+}
+
+// GetSource tells where the response comes from: "service", "exit" or "error".
+func (r Response) GetSource() (string, error) {
+	return r.Ask(wire.ResponseGetSource).ToString()
+}
+
+// SetStatus sets the status that the client will get, from 100 to 599.
+// Phases of the setters: rewrite, access, response.
+func (r Response) SetStatus(status int) error {
+	return r.Ask(wire.ResponseSetStatus).Int(status).Done()
+}
+
+// SetHeader sets a header of the response, whatever its values were.
+func (r Response) SetHeader(k string, v string) error {
+	return r.Ask(wire.ResponseSetHeader).String(k).String(v).Done()
+}
+
+// AddHeader adds a value to a header of the response.
+func (r Response) AddHeader(k string, v string) error {
+	return r.Ask(wire.ResponseAddHeader).String(k).String(v).Done()
+}
+
+// ClearHeader takes a header off the response.
+func (r Response) ClearHeader(k string) error {
+	return r.Ask(wire.ResponseClearHeader).String(k).Done()
+}
+
+// SetHeaders sets several headers of the response; an empty list clears one.
+func (r Response) SetHeaders(headers map[string][]string) error {
+	return r.Ask(wire.ResponseSetHeaders).Headers(headers).Done()
+}
+
+// Exit answers the client and ends the event: later plugins do not run, and
+// PDK calls after it give an error that wraps [bridge.ErrOver]. It returns at
+// once; the handler should return too.
+func (r Response) Exit(status int, body []byte, headers map[string][]string) {
+	c := r.Ask(wire.ResponseExit).Int(status).Bytes(body)
+	if headers != nil {
+		c.Headers(headers)
+	}
+	c.Exit()
+}
+
+// ExitStatus is Exit without body and headers.
+func (r Response) ExitStatus(status int) {
+	r.Ask(wire.ResponseExit).Int(status).Exit()
+}

@@ -1,0 +1,332 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kongring/kongring/server/wire"
+	"github.com/kongring/kongring/shm"
+)
+
+// ErrServerClosed is what Serve gives after Close.
+var ErrServerClosed = errors.New("plugin server closed")
+
+// Limits of what connections may do before they are sessions.
+const (
+	helloTimeout = 2 * time.Second
+	maxPending   = 256  // connections that have not said hello yet
+	maxSessions  = 1024 // workers attached at once
+)
+
+// Server hosts plugins for the workers that attach to its socket. Its methods
+// may be called by any goroutine.
+type Server struct {
+	options  options
+	registry *registry
+	counters serverCounters
+
+	pending chan struct{} // one token for each connection before its hello is read
+	work    sync.WaitGroup
+	drain   atomic.Bool
+
+	mu       sync.Mutex
+	listener *shm.Listener
+	sessions map[uint32]*session
+	conns    map[*shm.Conn]struct{} // connections of no session
+	lastID   uint32
+	closed   bool
+}
+
+// serverCounters count what belongs to no session.
+type serverCounters struct {
+	sessionsBegun  atomic.Uint64
+	sessionsFailed atomic.Uint64
+	refused        atomic.Uint64
+}
+
+// New makes a server. It needs a socket path and at least one plugin.
+func New(opts ...Option) (*Server, error) {
+	o := defaults()
+	for _, set := range opts {
+		if err := set(&o); err != nil {
+			return nil, fmt.Errorf("new plugin server: %w", err)
+		}
+	}
+	if o.socket == "" || len(o.plugins) == 0 {
+		return nil, errors.New("new plugin server: a socket path and a plugin are needed")
+	}
+	registry, err := newRegistry(o.plugins)
+	if err != nil {
+		return nil, fmt.Errorf("new plugin server: %w", err)
+	}
+	o.uids[0], o.uids[uint32(os.Getuid())] = true, true
+	return &Server{
+		options: o, registry: registry,
+		pending:  make(chan struct{}, maxPending),
+		sessions: map[uint32]*session{},
+		conns:    map[*shm.Conn]struct{}{},
+	}, nil
+}
+
+// Serve listens on the socket and serves workers until ctx ends or Close is
+// called. At the end of ctx it takes no more workers, refuses new events, waits
+// for those under way up to the grace time, and gives nil. After Close it gives
+// ErrServerClosed. Other errors say why it could not listen.
+func (s *Server) Serve(ctx context.Context) error {
+	listener, err := shm.Listen(s.options.socket, s.options.mode)
+	if err != nil {
+		return err
+	}
+	// A first segment now: if the system refuses shared memory, the operator
+	// hears of it at the start.
+	probe, err := newRings(0, s.options.ringCapacity)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	probe.shutDown()
+	_ = probe.close()
+
+	s.mu.Lock()
+	if s.closed || s.listener != nil {
+		s.mu.Unlock()
+		_ = listener.Close()
+		return ErrServerClosed
+	}
+	s.listener = listener
+	s.mu.Unlock()
+	spinUnit() // measured before the first worker waits for it
+	s.options.logger.Info("listening", "socket", listener.Path(), "plugins", s.names())
+
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stop()
+	for {
+		conn, err := listener.Accept()
+		if errors.Is(err, shm.ErrClosed) {
+			break
+		}
+		if err != nil {
+			// Out of descriptors, say: those who are attached go on.
+			s.options.logger.Error("accept", "error", err)
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		s.admit(conn)
+	}
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return ErrServerClosed
+	}
+	s.options.logger.Info("stopping", "events", s.underWay(), "grace", s.options.grace)
+	s.waitForEvents()
+	return s.Close()
+}
+
+// admit serves one connection on a goroutine of its own, if it may wait with
+// those that did not say hello yet.
+func (s *Server) admit(conn *shm.Conn) {
+	select {
+	case s.pending <- struct{}{}:
+	default:
+		s.refuse(conn, shm.WelcomeExhausted, "too many connections wait to say hello")
+		return
+	}
+	if !s.track(conn) {
+		<-s.pending
+		_ = conn.Close()
+		return
+	}
+	go func() {
+		defer s.work.Done()
+		hello, err := s.greet(conn)
+		<-s.pending
+		if err == nil {
+			s.serveConn(conn, hello)
+		}
+		s.mu.Lock()
+		delete(s.conns, conn)
+		s.mu.Unlock()
+		_ = conn.Close()
+	}()
+}
+
+// track remembers a connection, so that Close ends it.
+func (s *Server) track(conn *shm.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	s.work.Add(1)
+	return true
+}
+
+// greet reads the hello and looks who says it.
+func (s *Server) greet(conn *shm.Conn) (shm.Hello, error) {
+	if !s.options.uids[conn.Peer.UID] {
+		err := fmt.Errorf("uid %d may not attach", conn.Peer.UID)
+		s.refuse(conn, shm.WelcomeDenied, err.Error())
+		return shm.Hello{}, err
+	}
+	hello, err := conn.ReadHello(wire.Version, helloTimeout)
+	switch {
+	case errors.Is(err, shm.ErrVersion):
+		s.refuse(conn, shm.WelcomeVersion, err.Error())
+	case err != nil:
+		s.refuse(conn, shm.WelcomeBad, err.Error())
+	}
+	return hello, err
+}
+
+// refuse tells both sides why a connection comes to nothing, and closes it.
+func (s *Server) refuse(conn *shm.Conn, status uint32, reason string) {
+	s.counters.refused.Add(1)
+	s.options.logger.Warn("connection refused", "peer", conn.Peer.String(), "reason", reason)
+	_ = conn.Refuse(wire.Version, status, reason)
+	_ = conn.Close()
+}
+
+// serveConn serves a connection until its end.
+func (s *Server) serveConn(conn *shm.Conn, hello shm.Hello) {
+	switch hello.Kind {
+	case shm.HelloAttach:
+		s.serveSession(conn, hello)
+	case shm.HelloDoorbell:
+		s.serveDoorbell(conn, hello)
+	case shm.HelloInspect:
+		text, err := json.Marshal(s.Stats())
+		if err == nil {
+			err = conn.Welcome(wire.Version, shm.Welcome{}, nil, nil)
+		}
+		if err == nil {
+			_ = conn.Write(text, helloTimeout)
+		}
+	}
+}
+
+func (s *Server) serveSession(conn *shm.Conn, hello shm.Hello) {
+	session, err := s.addSession(conn, hello)
+	if err != nil {
+		s.refuse(conn, shm.WelcomeExhausted, err.Error())
+		return
+	}
+	session.run()
+	s.mu.Lock()
+	delete(s.sessions, session.id)
+	s.mu.Unlock()
+}
+
+func (s *Server) addSession(conn *shm.Conn, hello shm.Hello) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.drain.Load() {
+		return nil, errors.New("the plugin server stops")
+	}
+	if len(s.sessions) >= maxSessions {
+		return nil, fmt.Errorf("%d workers are attached: that is the limit", maxSessions)
+	}
+	s.lastID++
+	session, err := newSession(s, s.lastID, conn, hello)
+	if err != nil {
+		return nil, err
+	}
+	s.counters.sessionsBegun.Add(1)
+	s.sessions[session.id] = session
+	return session, nil
+}
+
+func (s *Server) serveDoorbell(conn *shm.Conn, hello shm.Hello) {
+	s.mu.Lock()
+	session := s.sessions[hello.Session]
+	s.mu.Unlock()
+	if session == nil {
+		s.refuse(conn, shm.WelcomeBad, fmt.Sprintf("no session %d", hello.Session))
+		return
+	}
+	if err := session.ringWith(conn, hello); err != nil {
+		s.refuse(conn, shm.WelcomeBad, fmt.Sprintf("doorbell of session %d: %s", hello.Session, err))
+		return
+	}
+	if err := conn.Watch(nil); err != nil && !errors.Is(err, shm.ErrClosed) {
+		session.end(err)
+	}
+	session.rings.dropDoorbell(conn)
+}
+
+// draining tells whether new events are refused.
+func (s *Server) draining() bool { return s.drain.Load() }
+
+// underWay is the number of events that run now.
+func (s *Server) underWay() (events int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, session := range s.sessions {
+		events += session.events.Load()
+	}
+	return events
+}
+
+// waitForEvents refuses new events and waits for those under way, up to the
+// grace time.
+func (s *Server) waitForEvents() {
+	s.drain.Store(true)
+	deadline := time.Now().Add(s.options.grace)
+	for s.underWay() > 0 && time.Now().Before(deadline) {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// Close stops the server at once: sessions end, their events are cancelled.
+// It waits until the handlers have returned, up to the grace time, and gives an
+// error when some have not. A second Close does the same.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	listener := s.listener
+	sessions := make([]*session, 0, len(s.sessions))
+	for _, session := range s.sessions {
+		sessions = append(sessions, session)
+	}
+	conns := make([]*shm.Conn, 0, len(s.conns))
+	for conn := range s.conns {
+		conns = append(conns, conn)
+	}
+	s.mu.Unlock()
+	if listener != nil {
+		_ = listener.Close()
+	}
+	for _, session := range sessions {
+		session.end(shm.ErrClosed)
+	}
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+	done := make(chan struct{})
+	go func() { s.work.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(s.options.grace):
+		return fmt.Errorf("close plugin server: handlers still run after %v", s.options.grace)
+	}
+}
+
+func (s *Server) names() []string {
+	var names []string
+	for _, p := range s.options.plugins {
+		names = append(names, p.name)
+	}
+	return names
+}

@@ -1,0 +1,216 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kongring/kongring/server/pdk/bridge"
+	"github.com/kongring/kongring/server/wire"
+	"github.com/kongring/kongring/shm"
+)
+
+// errClosed is what ends the calls of events whose session is over.
+var errClosed = fmt.Errorf("%w: the session with the worker is closed", bridge.ErrOver)
+
+// errProtocol is wrapped when a worker breaks a rule of the messages. It ends
+// the session.
+var errProtocol = errors.New("protocol violated")
+
+// session is one worker that is attached to the server.
+type session struct {
+	// Immutable.
+	server *Server
+	id     uint32
+	token  [16]byte
+	hello  shm.Hello
+	conn   *shm.Conn // control connection: its hang-up is the worker's death
+	rings  *rings
+	log    *slog.Logger
+	ctx    context.Context // ends with the session
+	cancel context.CancelCauseFunc
+
+	role    atomic.Uint64 // see reader.go
+	retired chan struct{} // closed when nobody will have the role again
+	stir    chan struct{} // wakes the watchdog; capacity 1
+	idle    atomic.Bool   // the watchdog sleeps
+
+	slots     [wire.MaxSlots]slot // owned by the reader role
+	assembled int                 // bytes in unfinished messages; likewise
+
+	mu        sync.Mutex
+	instances []*instance    // by number on the wire, less 1; nil where closed
+	open      sync.WaitGroup // goroutines that may touch the session's memory
+	events    atomic.Int64   // events under way
+	failed    error          // why the session ended; written before ctx ends
+	closed    bool           // no goroutine may join open any more
+}
+
+// slot is one conversation of the worker.
+type slot struct {
+	generation uint32
+	event      *event // the event that has the slot, or had it last
+	pieces     []byte // message that is not whole yet
+}
+
+// newSession makes the segment of a session; run starts it.
+func newSession(s *Server, id uint32, conn *shm.Conn, hello shm.Hello) (*session, error) {
+	rings, err := newRings(id, s.options.ringCapacity)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	n := &session{
+		server: s, id: id, conn: conn, hello: hello, rings: rings,
+		ctx: ctx, cancel: cancel,
+		retired: make(chan struct{}), stir: make(chan struct{}, 1),
+		log: s.options.logger.With("session", id, "worker", hello.Worker, "pid", conn.Peer.PID),
+	}
+	_, _ = rand.Read(n.token[:]) // never fails
+	return n, nil
+}
+
+// run serves the session until its end and gives back all that it holds. The
+// worker was not welcomed yet.
+func (n *session) run() {
+	n.open.Add(2)
+	go func() { defer n.open.Done(); (&reader{session: n}).loop() }()
+	go func() { defer n.open.Done(); n.watchdog() }()
+
+	err := n.conn.Welcome(wire.Version, shm.Welcome{Session: n.id, Token: n.token},
+		n.rings.segment, n.rings.bell)
+	if err == nil {
+		n.log.Info("worker attached", "segment", n.rings.segment.Size())
+		err = n.conn.Watch(func() {
+			n.log.Info("worker leaves")
+			n.rings.setDoorbell(nil)
+		})
+		if err == nil {
+			err = errHangUp
+		}
+	}
+	n.end(err)
+
+	<-n.retired
+	n.mu.Lock()
+	n.closed = true
+	n.mu.Unlock()
+	n.open.Wait()
+	n.releaseInstances()
+	if err := n.rings.close(); err != nil {
+		n.log.Error("close segment", "error", err)
+	}
+}
+
+// errHangUp says that a session ended in the ordinary way.
+var errHangUp = errors.New("the worker hung up")
+
+// end ends the session: events are cancelled, waiting calls get an error, the
+// worker sees the hang-up. Any goroutine may call it, more than once; run does
+// the cleaning.
+func (n *session) end(cause error) {
+	n.mu.Lock()
+	first := n.failed == nil
+	if first {
+		n.failed = cause
+	}
+	n.mu.Unlock()
+	if !first {
+		return
+	}
+	if errors.Is(cause, errHangUp) || errors.Is(cause, shm.ErrClosed) {
+		n.log.Info("session ended", "cause", cause)
+	} else {
+		n.server.counters.sessionsFailed.Add(1)
+		n.log.Error("session closed", "cause", cause)
+	}
+	n.cancel(errClosed)
+	n.rings.shutDown()
+	_ = n.conn.Close()
+	n.retire()
+}
+
+// join lets a goroutine touch the session's memory until it calls open.Done.
+// It gives false when the session is being taken down.
+func (n *session) join() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return false
+	}
+	n.open.Add(1)
+	return true
+}
+
+// spawn runs f on a goroutine that has joined the session.
+func (n *session) spawn(f func()) {
+	if n.join() {
+		go func() { defer n.open.Done(); f() }()
+	}
+}
+
+// ringWith makes c the doorbell of the session if the hello has its token.
+func (n *session) ringWith(c *shm.Conn, h shm.Hello) error {
+	if subtle.ConstantTimeCompare(h.Token[:], n.token[:]) != 1 {
+		return errors.New("wrong token")
+	}
+	if err := c.Welcome(wire.Version, shm.Welcome{Session: n.id}, nil, nil); err != nil {
+		return err
+	}
+	n.rings.setDoorbell(c)
+	return nil
+}
+
+// addInstance gives an instance a number in this session.
+func (n *session) addInstance(in *instance) (uint32, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || n.failed != nil {
+		return 0, errClosed
+	}
+	if len(n.instances) >= maxInstances {
+		return 0, fmt.Errorf("%d instances were started by this worker: that is the limit", maxInstances)
+	}
+	n.instances = append(n.instances, in)
+	return uint32(len(n.instances)), nil
+}
+
+// maxInstances bounds what one worker can start in a session's life.
+const maxInstances = 1 << 16
+
+// instance gives the instance with a number, nil if there is none.
+func (n *session) instance(id uint32) *instance {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if id == 0 || uint64(id) > uint64(len(n.instances)) {
+		return nil
+	}
+	return n.instances[id-1]
+}
+
+// dropInstance ends this session's use of an instance. Events on it go on.
+func (n *session) dropInstance(id uint32) error {
+	in := n.instance(id)
+	if in == nil {
+		return fmt.Errorf("%w: close of instance %d, which is not open", errProtocol, id)
+	}
+	n.mu.Lock()
+	n.instances[id-1] = nil
+	n.mu.Unlock()
+	n.server.registry.release(in)
+	return nil
+}
+
+func (n *session) releaseInstances() {
+	for _, in := range n.instances {
+		if in != nil {
+			n.server.registry.release(in)
+		}
+	}
+	n.instances = nil
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/kongring/kongring/server/wire"
+	"github.com/kongring/kongring/shm"
+)
+
+// Stats is what a server did so far. Reading it costs the sessions nothing.
+type Stats struct {
+	SessionsBegun  uint64         // workers that attached
+	SessionsFailed uint64         // sessions that ended otherwise than by a hang-up
+	Refused        uint64         // connections that were refused
+	Sessions       []SessionStats // attached now
+}
+
+// SessionStats is what one session did so far.
+type SessionStats struct {
+	Session  uint32 // number of the session
+	Worker   uint32 // number of the worker, in its own word
+	PID      int    // of the worker, in the kernel's word
+	UnderWay int64  // events that run now
+	Server   wire.ServerCounters
+	// Counters that the worker writes: whoever owns the worker could make them
+	// up.
+	Bridge wire.WorkerCounters
+}
+
+// Stats gives the figures of the server and of the sessions that it has now.
+func (s *Server) Stats() Stats {
+	stats := Stats{
+		SessionsBegun:  s.counters.sessionsBegun.Load(),
+		SessionsFailed: s.counters.sessionsFailed.Load(),
+		Refused:        s.counters.refused.Load(),
+	}
+	s.mu.Lock()
+	sessions := make([]*session, 0, len(s.sessions))
+	for _, n := range s.sessions {
+		sessions = append(sessions, n)
+	}
+	s.mu.Unlock()
+	for _, n := range sessions {
+		if n.join() { // the memory stays mapped meanwhile
+			stats.Sessions = append(stats.Sessions, n.stats())
+			n.open.Done()
+		}
+	}
+	return stats
+}
+
+func (n *session) stats() SessionStats {
+	return SessionStats{
+		Session: n.id, Worker: n.hello.Worker, PID: n.conn.Peer.PID, UnderWay: n.events.Load(),
+		Server: loadServer(n.rings.counters),
+		Bridge: loadWorker(wire.WorkerCountersAt(n.rings.segment.Region(wire.RegionWorkerCounters))),
+	}
+}
+
+// The counters are words that one side adds to while others read them: each is
+// loaded as a whole, one after the other.
+
+func loadServer(c *wire.ServerCounters) (out wire.ServerCounters) {
+	from, to := c.Words(), out.Words()
+	for i := range from {
+		to[i] = atomic.LoadUint64(&from[i])
+	}
+	return out
+}
+
+func loadWorker(c *wire.WorkerCounters) (out wire.WorkerCounters) {
+	from, to := c.Words(), out.Words()
+	for i := range from {
+		to[i] = atomic.LoadUint64(&from[i])
+	}
+	// JSON has no place for what a hostile worker could write.
+	for i, f := range out.Fields() {
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			out.Fields()[i] = -1
+		}
+	}
+	return out
+}
+
+// Inspect asks the server that listens at socket for its figures.
+func Inspect(socket string, timeout time.Duration) (Stats, error) {
+	var stats Stats
+	a, err := shm.Dial(socket, shm.Hello{Kind: shm.HelloInspect, App: wire.Version}, timeout)
+	if err != nil {
+		return stats, fmt.Errorf("inspect: %w", err)
+	}
+	defer a.Close()
+	text, err := a.ReadAll(timeout)
+	if err != nil {
+		return stats, fmt.Errorf("inspect %s: %w", socket, err)
+	}
+	if err := json.Unmarshal(text, &stats); err != nil {
+		return stats, fmt.Errorf("inspect %s: %w", socket, err)
+	}
+	return stats, nil
+}
