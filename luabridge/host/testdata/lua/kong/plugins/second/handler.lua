@@ -1,0 +1,1 @@
+return require("trace").handler("second", 20)
