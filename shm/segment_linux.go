@@ -249,8 +249,8 @@ func withFD(file *os.File, f func(fd int) error) error {
 		return err
 	}
 	var inner error
-	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
-		return err
+	if raw.Control(func(fd uintptr) { inner = f(int(fd)) }) != nil {
+		return ErrClosed // the one reason why Control does not call
 	}
 	return inner
 }
