@@ -1,0 +1,42 @@
+package luabridge
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+//go:embed helper/kongring.c
+var helperSource []byte
+
+//go:embed helper/kongring_layout.h
+var helperLayout []byte
+
+// helperFlags are the compiler's flags for the C helper; the same stand in the
+// comment of kongring.c and in the Makefile.
+var helperFlags = []string{
+	"-std=c11", "-O2", "-Wall", "-Wextra", "-Werror",
+	"-ffreestanding", "-nostdlib", "-fPIC", "-fvisibility=hidden",
+	"-fno-stack-protector", "-shared",
+}
+
+// BuildHelper compiles the C helper into dir with the C compiler cc and gives
+// the path of the library, for the environment variable KONGRING_HELPER. It is
+// for tests and benchmarks, which leave the work tree as it is.
+func BuildHelper(cc, dir string) (string, error) {
+	source := filepath.Join(dir, "kongring.c")
+	if err := os.WriteFile(source, helperSource, 0o600); err != nil {
+		return "", fmt.Errorf("write helper source: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kongring_layout.h"), helperLayout, 0o600); err != nil {
+		return "", fmt.Errorf("write helper source: %w", err)
+	}
+	library := filepath.Join(dir, "libkongring.so")
+	out, err := exec.Command(cc, append(helperFlags, "-o", library, source)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("compile helper: %w: %s", err, out)
+	}
+	return library, nil
+}

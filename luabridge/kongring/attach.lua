@@ -1,0 +1,248 @@
+--- Attaches the worker to a plugin server: hello, welcome, segment.
+--
+-- Purpose: gets the shared memory of a new session and checks everything in
+-- it that the server could have got wrong, before the first use.
+--
+-- Called by: bridge.lua. Phases: those that may sleep (timers).
+--
+-- @module kongring.attach
+
+
+local ffi = require "ffi"
+local layout = require "kongring.layout"
+local sys = require "kongring.sys"
+
+
+local fmt = string.format
+
+
+-- how long a server may take for its welcome, in seconds, and how often this
+-- side looks for it: nothing tells nginx when it is there
+local PATIENCE = 1
+local LOOK = 0.001
+
+
+local _M = {}
+
+
+local function hello(kind, session, token)
+  local h = ffi.new("kongring_hello")
+  h.magic, h.version, h.app = layout.MAGIC, layout.VERSION, layout.APP
+  h.kind, h.session = kind, session or 0
+  h.worker, h.pid = ngx.worker.id() or 0, ngx.worker.pid()
+  h.cpu = sys.bound_cpu() or layout.CPU_UNKNOWN
+  if token then
+    ffi.copy(h.token, token, 16)
+  end
+  return h
+end
+
+
+-- nil when a welcome says yes, else why not
+local function refusal(w)
+  if w.magic ~= layout.MAGIC then
+    return fmt("the server's answer starts with 0x%08x: it is no kongring " ..
+               "server", w.magic)
+  end
+  if w.status ~= layout.WELCOME_OK then
+    local n = math.min(w.reason_size, ffi.sizeof(w.reason))
+    return "the server refused: " .. ffi.string(w.reason, n)
+  end
+  if w.version ~= layout.VERSION or w.app ~= layout.APP then
+    return fmt("versions differ: server %d.%d, bridge %d.%d", w.version,
+               w.app, layout.VERSION, layout.APP)
+  end
+end
+
+
+-- waits for the welcome on fd; gives it and the two descriptors
+local function receive_welcome(fd)
+  local w = ffi.new("kongring_welcome")
+  local bytes = ffi.cast("uint8_t *", w)
+  local got, memory, bell = 0, nil, nil
+  local deadline = ngx.now() + PATIENCE
+  local err
+  repeat
+    local n, failed, first, second = sys.receive(fd, bytes + got,
+                                                 layout.WELCOME_SIZE - got)
+    if first then
+      memory, bell = first, second
+    end
+    if n == nil then
+      err = failed
+    elseif n == 0 then
+      err = "the server hung up"
+    elseif n then
+      got = got + n
+    elseif ngx.now() > deadline then
+      err = "the server did not answer for " .. PATIENCE .. " s"
+    else
+      ngx.sleep(LOOK)
+    end
+  until err or got == layout.WELCOME_SIZE
+
+  err = err or refusal(w)
+  if not err and not memory then
+    err = "the server's welcome carries no memory"
+  end
+  if err then
+    if memory then
+      sys.close(memory)
+      sys.close(bell)
+    end
+    return nil, err
+  end
+  return w, memory, bell
+end
+
+
+-- what is wrong with a segment's header, nil when nothing is. The header is a
+-- private copy.
+local function fault(h, size, session)
+  if h.magic ~= layout.MAGIC or h.version ~= layout.VERSION or
+     h.app ~= layout.APP then
+    return fmt("magic 0x%08x version %d.%d, wanted 0x%08x %d.%d", h.magic,
+               h.version, h.app, layout.MAGIC, layout.VERSION, layout.APP)
+  end
+  if h.size ~= size then
+    return fmt("size %d in a file of %d bytes", h.size, size)
+  end
+  if h.session ~= session then
+    return fmt("session %d, wanted %d", h.session, session)
+  end
+  if h.region_size ~= ffi.sizeof("kongring_region") or
+     h.count ~= layout.REGION_COUNT then
+    return fmt("%d regions with entries of %d bytes", h.count, h.region_size)
+  end
+  local stop = layout.HEADER_SIZE
+  for i = 0, h.count - 1 do
+    local r = h.regions[i]
+    if r.offset < stop or r.offset % layout.REGION_ALIGNMENT ~= 0 or
+       r.size == 0 or r.offset + r.size > size then
+      return fmt("region %d at %d of %d bytes, behind %d in %d bytes", i,
+                 r.offset, r.size, stop, size)
+    end
+    stop = r.offset + r.size
+  end
+  for _, i in ipairs({ layout.REGION_SERVER_COUNTERS,
+                       layout.REGION_WORKER_COUNTERS }) do
+    if h.regions[i].size < layout.COUNTERS_SIZE then
+      return fmt("counters of %d bytes", h.regions[i].size)
+    end
+  end
+end
+
+
+-- maps the segment behind a descriptor
+local function map(memory, session)
+  local base, size = sys.map(memory)
+  if not base then
+    return nil, size
+  end
+  local err = size < layout.HEADER_SIZE and "a file of " .. size .. " bytes"
+  local header = ffi.new("kongring_header")
+  if not err then
+    ffi.copy(header, base, ffi.sizeof(header))
+    err = fault(header, size, session)
+  end
+  if err then
+    sys.unmap(base, size)
+    return nil, "the segment lies about itself: " .. err
+  end
+
+  local regions = {}
+  for i = 0, header.count - 1 do
+    local r = header.regions[i]
+    regions[i] = { ptr = base + r.offset, size = tonumber(r.size) }
+  end
+  return { base = base, size = size, regions = regions }
+end
+
+
+--- Attaches to the server at a path.
+-- @phases timer
+-- @tparam string path of the control socket
+-- @treturn table|nil the attachment: `id` of the session, `token`, `segment`
+-- (base, size, regions by number with ptr and size), and the descriptors
+-- `control` and `bell`. All of it is the caller's, to give to `detach`.
+-- @treturn string|nil why not
+-- @treturn boolean|nil nobody listens there
+function _M.attach(path)
+  local control, err, absent = sys.connect(path)
+  if not control then
+    return nil, err, absent
+  end
+  local ok
+  ok, err = sys.send(control, hello(layout.HELLO_ATTACH), layout.HELLO_SIZE)
+  local w, memory, bell
+  if ok then
+    w, memory, bell = receive_welcome(control)
+    err = memory
+  end
+  if not w then
+    sys.close(control)
+    return nil, err
+  end
+
+  local segment
+  segment, err = map(memory, w.session)
+  sys.close(memory) -- the mapping stays
+  if not segment then
+    sys.close(control)
+    sys.close(bell)
+    return nil, err
+  end
+  return {
+    id = tonumber(w.session),
+    token = ffi.string(w.token, 16),
+    segment = segment,
+    control = control,
+    bell = bell,
+  }
+end
+
+
+--- Gives back what `attach` gave. The server notices at once.
+-- @phases all
+-- @tparam table a the attachment; nobody uses its memory any more
+function _M.detach(a)
+  sys.close(a.control)
+  sys.close(a.bell)
+  sys.unmap(a.segment.base, a.segment.size)
+end
+
+
+--- Opens the connection on which the server rings this worker.
+-- @phases timer
+-- @tparam string path of the control socket
+-- @tparam table a the attachment
+-- @treturn table|nil a cosocket: each byte that comes is a ring, and its
+-- hang-up is the server's death
+-- @treturn string|nil why not
+function _M.open_doorbell(path, a)
+  local socket = ngx.socket.tcp()
+  socket:settimeouts(PATIENCE * 1000, PATIENCE * 1000, PATIENCE * 1000)
+  local ok, err = socket:connect("unix:" .. path)
+  if not ok then
+    return nil, "failed to connect to " .. path .. ": " .. err
+  end
+  local h = hello(layout.HELLO_DOORBELL, a.id, a.token)
+  ok, err = socket:send(ffi.string(h, layout.HELLO_SIZE))
+  local text
+  if ok then
+    text, err = socket:receive(layout.WELCOME_SIZE)
+  end
+  if text then
+    local w = ffi.new("kongring_welcome")
+    ffi.copy(w, text, layout.WELCOME_SIZE)
+    err = refusal(w)
+  end
+  if err then
+    socket:close()
+    return nil, "failed to open a doorbell: " .. err
+  end
+  return socket
+end
+
+
+return _M

@@ -1,0 +1,302 @@
+--- The worker's connection to one plugin server, kept alive.
+--
+-- Purpose: one light thread attaches to the server, opens the doorbell, and
+-- reads it: each ring makes it hand out what came (session.lua). When the
+-- server goes, which the doorbell's hang-up tells at once, every waiting
+-- request is told and the thread attaches anew, with a back-off. When the
+-- worker shuts down, the thread leaves and the session goes on without it for
+-- the requests that are still there.
+--
+-- Called by: handler.lua. Phases: `start` all, `session` those that may yield.
+--
+-- @module kongring.bridge
+
+
+local attach = require "kongring.attach"
+local helper = require "kongring.helper"
+local semaphore = require "ngx.semaphore"
+local sessions = require "kongring.session"
+local sys = require "kongring.sys"
+
+
+local C = helper.C
+local max = math.max
+local min = math.min
+local now = ngx.now
+local log = ngx.log
+local ERR, NOTICE, WARN = ngx.ERR, ngx.NOTICE, ngx.WARN
+local exiting = ngx.worker.exiting
+
+
+-- Kong puts its own timer wheel in the place of ngx.timer.at; the bridge needs
+-- nginx's, whose pending timers fire at once when the worker shuts down.
+local function timer_at(...)
+  return (_G.native_timer_at or ngx.timer.at)(...)
+end
+
+
+-- seconds between two tries to attach: the first and the longest
+local BACK_OFF_MIN, BACK_OFF_MAX = 0.01, 0.25
+
+-- seconds that a request waits for an attachment that is being made
+local ATTACH_WAIT = 1
+
+-- seconds between two looks for slots whose coroutine was killed
+local SWEEP = 5
+
+-- rings after which a fresh thread takes over: memory of a light thread's
+-- request is only given back at its end
+local RINGS_PER_THREAD = 100000
+
+-- seconds until the timer that notices the worker's shutdown is renewed
+local FAR = 24 * 3600
+
+
+local Bridge = {}
+local mt = { __index = Bridge }
+
+
+local _M = {}
+
+
+local bridges = {} -- by path of the socket
+
+
+-- The helper's clock against the system's, from the load of this module to
+-- the first attachment. ngx.now is cached, so the time is updated first.
+local function clock()
+  ngx.update_time()
+  return { ticks = C.kongring_ticks(), seconds = now() }
+end
+local born = clock()
+
+
+local function ticks_per_us()
+  local t = clock()
+  while t.seconds - born.seconds < 0.01 do
+    ngx.sleep(0.01)
+    t = clock()
+  end
+  return max(1, (t.ticks - born.ticks) / (t.seconds - born.seconds) / 1e6)
+end
+
+
+-- tells those who wait for the attachment what came of it
+local function tell(self)
+  local n = self.waiters
+  self.waiters = 0
+  if n > 0 then
+    self.sema:post(n)
+  end
+end
+
+
+-- the server is out of reach: the first time, and each time the reason
+-- changes, the log says so
+local function report_down(self, err, absent)
+  if err ~= self.down then
+    log(absent and WARN or ERR, "[kongring] ", self.path, ": ", err)
+    self.down = err
+  end
+  tell(self)
+end
+
+
+-- makes a session with an open doorbell
+local function connect(self)
+  local attachment, err, absent = attach.attach(self.path)
+  if not attachment then
+    return nil, err, absent
+  end
+  local session
+  session, err = sessions.new(attachment, ticks_per_us())
+  if not session then
+    return nil, err
+  end
+  local socket
+  socket, err = attach.open_doorbell(self.path, attachment)
+  if not socket then
+    session:close(err)
+    return nil, err
+  end
+  return session, socket
+end
+
+
+-- reads the doorbell until the session or this thread's turn is over. True
+-- when another thread is to go on with the same session.
+local function read_doorbell(self, session, socket)
+  local swept = now()
+  socket:settimeouts(1000, 1000, SWEEP * 1000)
+  for _ = 1, RINGS_PER_THREAD do
+    local data, err = socket:receiveany(4096)
+    if not data and err ~= "timeout" then
+      if not self.leaving then
+        session:close("the plugin server went away (" .. err .. ")")
+      end
+      return false
+    end
+    session:answer()
+    if session.closed then
+      return false
+    end
+    if now() - swept >= SWEEP then
+      swept = now()
+      session:sweep()
+    end
+    if exiting() and not self.leaving then
+      self:leave() -- in case the timer could not be made
+    end
+  end
+  return true
+end
+
+
+local serve -- goes on in a fresh timer
+
+
+local function go_on(self, session)
+  local ok, err = timer_at(0, serve, self, session)
+  if not ok and not exiting() then
+    log(ERR, "[kongring] failed to make a timer: ", err)
+    if session then
+      session:close("failed to make a timer: " .. err)
+    end
+    self.started = false -- the next request starts it again
+  end
+end
+
+
+-- attaches, with a back-off, until there is a session or the worker exits
+local function attach_patiently(self)
+  local delay = BACK_OFF_MIN
+  while not exiting() do
+    self.attaching = true
+    local session, socket, absent = connect(self)
+    self.attaching = false
+    if session then
+      log(NOTICE, "[kongring] attached to ", self.path, " as session ",
+          session.id)
+      self.session, self.down = session, nil
+      tell(self)
+      return session, socket
+    end
+    report_down(self, socket, absent)
+    ngx.sleep(delay)
+    delay = min(delay * 2, BACK_OFF_MAX)
+  end
+end
+
+
+function serve(premature, self, session)
+  if premature then
+    return
+  end
+  local socket
+  if session and not session.closed then
+    -- the server rings the newest doorbell, and once when it is there: nothing
+    -- that came in between is missed
+    local err
+    socket, err = attach.open_doorbell(self.path, session.attachment)
+    if not socket then
+      session:close(err)
+    end
+  end
+  while not exiting() or (session and not session.closed) do
+    if not socket then
+      session, socket = attach_patiently(self)
+      if not session then
+        break
+      end
+    end
+    local again = read_doorbell(self, session, socket)
+    socket:close()
+    if again then
+      return go_on(self, session)
+    end
+    if self.leaving then
+      break
+    end
+    log(WARN, "[kongring] session ", session.id, " with ", self.path,
+        " ended: ", session.closed)
+    session, socket = nil, nil
+    -- no entry for the next request until the attach is under way
+    self.attaching = true
+  end
+end
+
+
+--- The worker shuts down: the server closes the doorbell, which ends the
+-- thread at once, and the requests that are left look by themselves.
+-- @phases timer
+function Bridge:leave()
+  self.leaving = true
+  local session = self.session
+  if session and not session.closed then
+    session:leave()
+  end
+end
+
+
+-- pending timers fire at once, as premature, when the worker shuts down
+local function watch_exit(premature, self)
+  if premature then
+    return self:leave()
+  end
+  timer_at(FAR, watch_exit, self)
+end
+
+
+--- The connection to the server at a path, started if it was not.
+-- @phases all but init
+-- @tparam string path of the control socket
+-- @treturn table the bridge
+function _M.start(path)
+  local self = bridges[path]
+  if not self then
+    self = setmetatable({
+      path = path,
+      sema = semaphore.new(),
+      waiters = 0, -- requests that wait for the attachment
+      attaching = true, -- one is being made
+    }, mt)
+    bridges[path] = self
+  end
+  if not self.started then
+    self.started = true
+    go_on(self)
+    timer_at(FAR, watch_exit, self)
+  end
+  return self
+end
+
+
+--- The session with the server.
+-- @phases those that may yield; waits only while an attachment is being made
+-- @treturn table|nil the session
+-- @treturn string|nil why there is none
+function Bridge:get()
+  local session = self.session
+  if session and not session.closed then
+    if self.leaving and sys.hung_up(session.attachment.control) then
+      session:close("the plugin server went away")
+    else
+      return session
+    end
+  end
+  if self.attaching and not self.leaving then
+    self.waiters = self.waiters + 1
+    if not self.sema:wait(ATTACH_WAIT) then
+      self.waiters = max(0, self.waiters - 1)
+    end
+    session = self.session
+    if session and not session.closed then
+      return session
+    end
+  end
+  return nil, self.down or (session and session.closed) or
+              "the plugin server is not attached"
+end
+
+
+return _M

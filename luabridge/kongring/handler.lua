@@ -1,0 +1,117 @@
+--- What Kong loads as the handler of a Go plugin.
+--
+-- Purpose: the whole of a plugin's handler.lua is
+--
+--     return require("kongring.handler").new {
+--       name = "my-plugin", version = "0.1", priority = 1000,
+--       phases = { "access" }, socket = "/usr/local/kong/my-plugin.socket",
+--     }
+--
+-- Called by: Kong's plugin loader and, for each phase, its runloop.
+--
+-- @module kongring.handler
+
+
+local bridge = require "kongring.bridge"
+local event = require "kongring.event"
+local layout = require "kongring.layout"
+local log_phase = require "kongring.log_phase"
+
+
+local error = error
+local ipairs = ipairs
+local type = type
+
+
+-- seconds that an event may take unless the handler says otherwise
+local TIMEOUT = 60
+
+
+-- What the client is told, by kind of failure. The reason is for the log: it
+-- may name files and values.
+local ANSWERS = {
+  [event.UNAVAILABLE] = { 503, "The plugin server is not available" },
+  [event.TIMEOUT] = { 504, "The plugin did not answer in time" },
+  [event.FAILED] = { 500, "An unexpected error occurred" },
+}
+
+
+local _M = {}
+
+
+-- says in the log what happened, and ends the request unless it may pass
+local function fail(o, phase, failure, text)
+  local open = o.failure_policy == "open" and failure == event.UNAVAILABLE
+  kong.log.err("plugin ", o.name, ", phase ", phase, ": ", failure, ": ", text,
+               open and " (failure_policy open: the request goes on)" or "")
+  if not open then
+    local answer = ANSWERS[failure]
+    return kong.response.exit(answer[1], { message = answer[2] })
+  end
+end
+
+
+local function phase_method(o, phase)
+  local name, timeout = o.name, o.timeout
+  return function(_, conf)
+    local b = o.bridge or o.start()
+    local ok, failure, text = event.run(b, name, phase, conf, timeout)
+    if not ok then
+      return fail(o, phase, failure, text)
+    end
+  end
+end
+
+
+local function check(o)
+  for k, want in pairs({ name = "string", version = "string",
+                         priority = "number", phases = "table",
+                         socket = "string" }) do
+    if type(o[k]) ~= want then
+      error("kongring.handler: " .. k .. " is a " .. type(o[k]) ..
+            ", wanted a " .. want, 3)
+    end
+  end
+  for _, phase in ipairs(o.phases) do
+    if not layout.PHASE[phase] then
+      error("kongring.handler: unknown phase " .. tostring(phase), 3)
+    end
+  end
+  local policy = o.failure_policy
+  if policy ~= nil and policy ~= "closed" and policy ~= "open" then
+    error("kongring.handler: failure_policy is " .. tostring(policy) ..
+          ', wanted "closed" or "open"', 3)
+  end
+end
+
+
+--- Makes a handler.
+-- @phases init
+-- @tparam table o `name`, `version`, `priority` and `phases` of the plugin,
+-- `socket` of its server; optional: `timeout` in seconds for one event (60),
+-- `failure_policy` "closed" (503 while the server is out of reach) or "open"
+-- (the request goes on without the plugin)
+-- @treturn table the handler
+function _M.new(o)
+  check(o)
+  o.timeout = o.timeout or TIMEOUT
+  function o.start()
+    o.bridge = bridge.start(o.socket)
+    return o.bridge
+  end
+
+  local handler = { PRIORITY = o.priority, VERSION = o.version }
+  for _, phase in ipairs(o.phases) do
+    handler[phase] = phase == "log" and log_phase.method(o) or
+                     phase_method(o, phase)
+  end
+
+  --- Attaches the worker before its first request.
+  function handler.init_worker()
+    o.start()
+  end
+  return handler
+end
+
+
+return _M

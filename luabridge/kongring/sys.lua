@@ -1,0 +1,242 @@
+--- The system calls that ngx_lua does not have, through FFI.
+--
+-- Purpose: a Unix socket that carries descriptors, memory that two processes
+-- share, and the eventfd that rings the plugin server. None of these calls
+-- blocks: sockets are non-blocking, and an eventfd's count never gets near its
+-- limit.
+--
+-- Called by: attach.lua and session.lua. Phases: all.
+--
+-- The names are given to LuaJIT with a prefix and redirected, so that another
+-- module's declaration of the same function does no harm.
+--
+-- @module kongring.sys
+
+
+local bit = require "bit"
+local ffi = require "ffi"
+
+
+local C = ffi.C
+local bor = bit.bor
+local tonumber = tonumber
+
+
+if not pcall(ffi.typeof, "struct kongring_msghdr") then
+  ffi.cdef [[
+    struct kongring_sockaddr_un { uint16_t family; char path[108]; };
+    struct kongring_iovec { void *base; size_t len; };
+    struct kongring_msghdr {
+      void *name; uint32_t name_len;
+      struct kongring_iovec *iov; size_t iov_len;
+      void *control; size_t control_len;
+      int flags;
+    };
+    struct kongring_cmsghdr { size_t len; int level; int type; int fd[2]; };
+
+    int kongring_socket(int, int, int) __asm__("socket");
+    int kongring_connect(int, const struct kongring_sockaddr_un *, uint32_t)
+      __asm__("connect");
+    ptrdiff_t kongring_send(int, const void *, size_t, int) __asm__("send");
+    ptrdiff_t kongring_recv(int, void *, size_t, int) __asm__("recv");
+    ptrdiff_t kongring_recvmsg(int, struct kongring_msghdr *, int)
+      __asm__("recvmsg");
+    ptrdiff_t kongring_write(int, const void *, size_t) __asm__("write");
+    int kongring_close(int) __asm__("close");
+    int64_t kongring_lseek(int, int64_t, int) __asm__("lseek64");
+    int kongring_fcntl(int, int, ...) __asm__("fcntl");
+    void *kongring_mmap(void *, size_t, int, int, int, int64_t)
+      __asm__("mmap64");
+    int kongring_munmap(void *, size_t) __asm__("munmap");
+    char *kongring_strerror(int) __asm__("strerror");
+    int kongring_sched_getaffinity(int, size_t, uint8_t *)
+      __asm__("sched_getaffinity");
+  ]]
+end
+
+
+-- Linux, the same on x86-64 and arm64
+local AF_UNIX, SOL_SOCKET, SCM_RIGHTS = 1, 1, 1
+local SOCK_STREAM_CLOEXEC_NONBLOCK = bor(1, 0x80000, 0x800)
+local MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
+local MSG_CTRUNC, MSG_CMSG_CLOEXEC = 0x8, 0x40000000
+local PROT_READ_WRITE, MAP_SHARED_POPULATE = 3, bor(1, 0x8000)
+local F_GET_SEALS, SEALS = 1034, 0x7 -- seal, shrink, grow
+local SEEK_END = 2
+local EAGAIN, ECONNREFUSED, ENOENT = 11, 111, 2
+local PATH_MAX = 107
+
+
+local _M = {}
+
+
+local function errno(what)
+  return what .. ": " .. ffi.string(C.kongring_strerror(ffi.errno()))
+end
+
+
+--- Connects to the Unix socket at a path.
+-- @phases all
+-- @tparam string path of up to 107 bytes
+-- @treturn number|nil the descriptor
+-- @treturn string|nil what went wrong
+-- @treturn boolean|nil nobody listens there: the ordinary case of a server
+-- that is not running
+function _M.connect(path)
+  if #path > PATH_MAX then
+    return nil, "socket path of " .. #path .. " bytes, the limit is " ..
+                PATH_MAX .. ": " .. path
+  end
+  local fd = C.kongring_socket(AF_UNIX, SOCK_STREAM_CLOEXEC_NONBLOCK, 0)
+  if fd < 0 then
+    return nil, errno("failed to make a socket")
+  end
+
+  local address = ffi.new("struct kongring_sockaddr_un")
+  address.family = AF_UNIX
+  ffi.copy(address.path, path, #path)
+  if C.kongring_connect(fd, address, ffi.sizeof(address)) ~= 0 then
+    local code = ffi.errno()
+    local err = errno("failed to connect to " .. path)
+    C.kongring_close(fd)
+    return nil, err, code == ECONNREFUSED or code == ENOENT
+  end
+  return fd
+end
+
+
+--- Sends bytes that fit into the socket's buffer.
+-- @phases all
+-- @treturn boolean|nil true when all were taken
+-- @treturn string|nil what went wrong
+function _M.send(fd, data, len)
+  local n = C.kongring_send(fd, data, len, bor(MSG_DONTWAIT, MSG_NOSIGNAL))
+  if n ~= len then
+    return nil, n < 0 and errno("failed to send") or "failed to send: short"
+  end
+  return true
+end
+
+
+local message = ffi.new("struct kongring_msghdr")
+local vector = ffi.new("struct kongring_iovec")
+local control = ffi.new("struct kongring_cmsghdr")
+message.iov, message.iov_len, message.control = vector, 1, control
+
+
+--- Receives bytes and the two descriptors that come with them.
+-- @phases all
+-- @tparam cdata data where the bytes go
+-- @tparam number len how many there may be
+-- @treturn number|boolean|nil their number, 0 when the peer hung up; false
+-- when nothing has come yet; nil when something went wrong
+-- @treturn string|nil what went wrong
+-- @treturn number|nil the first descriptor, the caller's from now on
+-- @treturn number|nil the second one
+function _M.receive(fd, data, len)
+  vector.base, vector.len = data, len
+  message.control_len, message.flags = ffi.sizeof(control), 0
+  local n = tonumber(C.kongring_recvmsg(fd, message,
+                                        bor(MSG_DONTWAIT, MSG_CMSG_CLOEXEC)))
+  if n < 0 then
+    if ffi.errno() == EAGAIN then
+      return false
+    end
+    return nil, errno("failed to receive")
+  end
+
+  if message.control_len == 0 then
+    return n
+  end
+  local fds = {}
+  if control.level == SOL_SOCKET and control.type == SCM_RIGHTS then
+    for i = 0, (tonumber(control.len) - 16) / 4 - 1 do
+      fds[i + 1] = control.fd[i]
+    end
+  end
+  if #fds ~= 2 or bit.band(message.flags, MSG_CTRUNC) ~= 0 then
+    for _, extra in ipairs(fds) do
+      C.kongring_close(extra)
+    end
+    return nil, "failed to receive: " .. #fds .. " descriptors, wanted 2"
+  end
+  return n, nil, fds[1], fds[2]
+end
+
+
+--- Tells whether the peer of a socket hung up.
+-- @phases all
+-- @treturn boolean
+function _M.hung_up(fd)
+  local byte = ffi.new("uint8_t[1]")
+  local n = C.kongring_recv(fd, byte, 1, MSG_DONTWAIT)
+  return n == 0 or (n < 0 and ffi.errno() ~= EAGAIN)
+end
+
+
+local one = ffi.new("uint64_t[1]", 1)
+
+
+--- Rings an eventfd.
+-- @phases all
+function _M.ring(fd)
+  C.kongring_write(fd, one, 8)
+end
+
+
+--- Closes a descriptor.
+-- @phases all
+function _M.close(fd)
+  C.kongring_close(fd)
+end
+
+
+--- Maps the memory of a sealed file.
+-- @phases all
+-- @treturn cdata|nil uint8_t pointer to it
+-- @treturn number|string its size in bytes, or what is wrong with the file
+function _M.map(fd)
+  local seals = C.kongring_fcntl(fd, F_GET_SEALS)
+  if seals < 0 or bit.band(seals, SEALS) ~= SEALS then
+    return nil, "the segment is not sealed: its peer could take pages away"
+  end
+  local size = tonumber(C.kongring_lseek(fd, 0, SEEK_END))
+  if size <= 0 or size > 2 ^ 31 then
+    return nil, "the segment has " .. size .. " bytes"
+  end
+  local mem = C.kongring_mmap(nil, size, PROT_READ_WRITE, MAP_SHARED_POPULATE,
+                              fd, 0)
+  if ffi.cast("intptr_t", mem) == -1 then
+    return nil, errno("failed to map the segment")
+  end
+  return ffi.cast("uint8_t *", mem), size
+end
+
+
+--- Unmaps memory that `map` gave.
+-- @phases all
+function _M.unmap(mem, size)
+  C.kongring_munmap(mem, size)
+end
+
+
+--- The CPU that this process is bound to.
+-- @phases all
+-- @treturn number|nil its number, nil when there is more than one
+function _M.bound_cpu()
+  local mask = ffi.new("uint8_t[128]")
+  local n = C.kongring_sched_getaffinity(0, 128, mask)
+  local found
+  for cpu = 0, n * 8 - 1 do
+    if bit.band(mask[bit.rshift(cpu, 3)], bit.lshift(1, cpu % 8)) ~= 0 then
+      if found then
+        return nil
+      end
+      found = cpu
+    end
+  end
+  return found
+end
+
+
+return _M

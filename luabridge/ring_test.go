@@ -1,0 +1,37 @@
+package luabridge
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestLuaRing runs the Lua twins of the cases of ring/ring_test.go and
+// ring/hostile_test.go.
+func TestLuaRing(t *testing.T) {
+	requireLuajit(t)
+	library, err := BuildHelper("cc", t.TempDir())
+	require.NoError(t, err)
+
+	cmd := exec.Command("luajit", "spec/ring_spec.lua")
+	cmd.Env = append(os.Environ(), "LUA_PATH=./?.lua;;", "KONGRING_HELPER="+library)
+	out, err := cmd.CombinedOutput()
+	cases := 0
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "ok "); ok {
+			cases++
+			t.Run(name, func(*testing.T) {})
+		} else if text, ok := strings.CutPrefix(line, "not ok "); ok {
+			name, why, _ := strings.Cut(text, ": ")
+			t.Run(name, func(t *testing.T) { t.Error(strings.ReplaceAll(why, `\n`, "\n")) })
+		} else {
+			t.Log(line)
+		}
+	}
+	require.NoError(t, err, "luajit")
+	require.Equal(t, 29, cases, "cases of the spec that passed")
+}
