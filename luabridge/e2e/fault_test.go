@@ -1,0 +1,343 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kongring/kongring/luabridge/testbed"
+	"github.com/kongring/kongring/ring"
+	"github.com/kongring/kongring/server/wire"
+	"github.com/kongring/kongring/shm"
+)
+
+// message is Kong's body for an error.
+func message(text string) string { return fmt.Sprintf(`{"message":%q}`, text) }
+
+func TestPanicFailsItsRequestOnly(t *testing.T) {
+	b := start(t, nil)
+	for _, deed := range []string{"panic:here", "goexit"} {
+		r := b.do(deed)
+		require.Equal(t, 500, r.status)
+		require.JSONEq(t, message("An unexpected error occurred"), r.body)
+		b.answers()
+	}
+	b.logged(`(?s)\[error\].*\[probe\] plugin probe, phase access: failed: boom here\n.*probe/main.go`)
+	b.logged(`phase access: failed: the handler called runtime.Goexit`)
+}
+
+func TestServerDeathFailsAtOnce(t *testing.T) {
+	b := start(t, nil)
+	b.answers()
+	// One request waits in a handler, another one ends the process.
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		r, err := b.try("/direct", nil, "x-do", "sleep:1h")
+		require.NoError(t, err)
+		require.Equal(t, 503, r.status)
+	}()
+	b.logged("probe: sleeps")
+	require.Equal(t, 503, b.do("die").status)
+	wg.Wait()
+	r := b.do("nothing")
+	require.Equal(t, 503, r.status)
+	require.JSONEq(t, message("The plugin server is not available"), r.body)
+	b.logged(`session 1 with .* ended: the plugin server went away`)
+
+	require.NoError(t, b.StartServer(b.ctx))
+	b.eventually("requests succeed again", func() bool { return b.do("nothing").status == 200 })
+}
+
+func TestFailurePolicyOpen(t *testing.T) {
+	b := start(t, func(o *testbed.Options) { handlerOf(t, o, `failure_policy = "open"`) })
+	b.answers()
+	b.Server.Kill()
+	b.eventually("the worker notices", func() bool {
+		r, err := b.try("/direct", nil)
+		require.NoError(t, err)
+		return r.status == 503 // of the global plugin early, which is closed
+	})
+	b.logged(`failure_policy open|plugin early, phase rewrite: unavailable`)
+}
+
+func TestSlowHandlerMeetsItsDeadline(t *testing.T) {
+	b := start(t, func(o *testbed.Options) { handlerOf(t, o, "timeout = 0.2") })
+	done := make(chan reply, 1)
+	go func() {
+		r, err := b.try("/direct", nil, "x-do", "sleep:1h")
+		require.NoError(t, err)
+		done <- r
+	}()
+	for len(done) == 0 {
+		b.answers() // the worker is free meanwhile
+	}
+	r := <-done
+	require.Equal(t, 504, r.status)
+	require.JSONEq(t, message("The plugin did not answer in time"), r.body)
+	b.logged("probe: the context was cancelled")
+	stats, err := b.Server.Stats()
+	require.NoError(t, err)
+	require.Equal(t, 1.0, stats.Sessions[0].Bridge.Deadlines)
+	require.Zero(t, stats.Sessions[0].Bridge.Open)
+}
+
+func TestForbiddenCallFailsTheEvent(t *testing.T) {
+	b := start(t, nil)
+	r := b.do("forbidden")
+	require.Equal(t, 500, r.status)
+	require.JSONEq(t, message("An unexpected error occurred"), r.body)
+	b.logged(`plugin probe: kong.response.get_status: .*in access phase`)
+	b.logged(`probe: forbidden call: the event is over: kong.response.get_status: .*in access phase`)
+
+	require.Equal(t, 500, b.do("bad-argument").status)
+	b.logged(`plugin probe: kong.response.set_status: .*599`)
+	b.answers()
+}
+
+func TestLocalErrorsStayLocal(t *testing.T) {
+	b := start(t, nil)
+	r := b.do("bad-value")
+	require.Equal(t, 200, r.status)
+	require.JSONEq(t, `"invalid type: struct {}"`, r.body)
+}
+
+func TestCallAfterExit(t *testing.T) {
+	b := start(t, nil)
+	r := b.do("exit-then-call")
+	require.Equal(t, 418, r.status)
+	require.Equal(t, "short", r.body)
+	require.Equal(t, "yes", r.header.Get("x-exit"))
+	b.logged(`probe: call after exit: the event is over: it ended with kong.response.exit`)
+	b.answers()
+}
+
+func TestGoroutineThatOutlivesItsHandler(t *testing.T) {
+	b := start(t, nil)
+	require.Equal(t, 200, b.do("goroutine").status)
+	b.logged(`probe: late call: the event is over`)
+	b.answers()
+}
+
+func TestConfigThatDoesNotFit(t *testing.T) {
+	b := start(t, func(o *testbed.Options) { o.Config = config(object{"count": "very-secret"}) })
+	for range 2 { // the second try is as good as the first
+		r := b.do("nothing")
+		require.Equal(t, 500, r.status)
+		require.NotContains(t, r.body, "secret")
+	}
+	line := b.logged(`plugin probe, phase access: failed: config of plugin probe: .*`)
+	require.Contains(t, line, `field "count" does not fit the Go type int`)
+	log, err := b.Host.ErrorLog()
+	require.NoError(t, err)
+	require.NotContains(t, log+b.Server.Log(), "very-secret")
+}
+
+func TestWorkerDeathFreesItsSession(t *testing.T) {
+	b := start(t, nil)
+	b.answers()
+	pids, err := b.Host.Workers()
+	require.NoError(t, err)
+	// A POST: the client would try a GET again, on the next worker.
+	go func() { _, _ = b.try("/direct", []byte("x"), "x-do", "sleep:1h") }()
+	b.logged("probe: sleeps")
+	require.NoError(t, syscall.Kill(pids[0], syscall.SIGKILL))
+	b.logged("probe: the context was cancelled")
+	b.eventually("the next worker has the only session", func() bool {
+		stats, err := b.Server.Stats()
+		return err == nil && len(stats.Sessions) == 1 && stats.Sessions[0].PID != pids[0]
+	})
+	b.answers()
+	require.Zero(t, mappings(t, b.Server.PID(), 1), "segment of the dead session")
+}
+
+// mappings counts the mappings of a session's segment in a process.
+func mappings(t *testing.T, pid, session int) int {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	require.NoError(t, err)
+	return strings.Count(string(maps), fmt.Sprintf("kongring-%d ", session))
+}
+
+// Old and new workers are attached side by side; no request fails.
+func TestReloadUnderLoad(t *testing.T) {
+	b := start(t, func(o *testbed.Options) { o.Host.Workers = 2 })
+	b.answers()
+	ctx, stop := context.WithCancel(b.ctx)
+	var sent, failed atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for ctx.Err() == nil {
+				// A fresh connection each time, as nginx may close a kept one at
+				// the very moment of its use.
+				r, err := b.try("/direct", nil, "connection", "close")
+				if err != nil || r.status != 200 {
+					failed.Add(1)
+					t.Logf("%v %+v", err, r)
+				}
+				sent.Add(1)
+			}
+		}()
+	}
+	for range 3 {
+		before := sent.Load()
+		require.NoError(t, b.Host.Reload(b.ctx))
+		b.eventually("more requests", func() bool { return sent.Load() > before+50 })
+	}
+	stop()
+	wg.Wait()
+	require.Zero(t, failed.Load(), "of %d", sent.Load())
+	b.eventually("the old workers are gone", func() bool {
+		stats, err := b.Server.Stats()
+		return err == nil && len(stats.Sessions) == 2
+	})
+}
+
+// SIGTERM lets the events under way finish and fails new ones.
+func TestServerStopsGracefully(t *testing.T) {
+	b := start(t, nil)
+	b.answers()
+	done := make(chan reply, 1)
+	go func() {
+		r, err := b.try("/direct", nil, "x-do", "sleep:500ms")
+		require.NoError(t, err)
+		done <- r
+	}()
+	b.logged("probe: sleeps")
+	require.NoError(t, b.Server.Stop(b.ctx))
+	require.Equal(t, 200, (<-done).status)
+	require.Equal(t, 503, b.do("nothing").status)
+	_, err := os.Lstat(b.Socket())
+	require.ErrorIs(t, err, os.ErrNotExist, "the socket file")
+}
+
+// A bridge of another version is refused, and both versions are named.
+func TestVersionsThatDiffer(t *testing.T) {
+	b := start(t, func(o *testbed.Options) {
+		old := filepath.Join(o.Dir, "old")
+		require.NoError(t, exec.Command("cp", "-r", filepath.Join(build.LuaPath(), "kongring"), old).Run())
+		require.NoError(t, os.MkdirAll(filepath.Join(o.Dir, "front"), 0o755))
+		require.NoError(t, os.Rename(old, filepath.Join(o.Dir, "front", "kongring")))
+		layout := filepath.Join(o.Dir, "front", "kongring", "layout.lua")
+		text, err := os.ReadFile(layout)
+		require.NoError(t, err)
+		changed := strings.Replace(string(text), fmt.Sprintf("APP = %d,", wire.Version), "APP = 99,", 1)
+		require.NotEqual(t, string(text), changed)
+		require.NoError(t, os.WriteFile(layout, []byte(changed), 0o644))
+		o.Host.LuaPath = []string{filepath.Join(o.Dir, "front")}
+	})
+	require.Equal(t, 503, b.do("nothing").status)
+	versions := fmt.Sprintf(`bridge %d\.99, server %d\.%d`, shm.Version, shm.Version, wire.Version)
+	b.logged(`the server refused: versions differ: ` + versions)
+	b.logged(`connection refused.*` + versions)
+}
+
+// A server that writes rubbish loses its session and nothing else: the worker
+// closes it with a reason, and attaches anew.
+func TestServerThatLies(t *testing.T) {
+	head := func(kind uint8, slot uint16, generation uint32) []byte {
+		return wire.AppendHead(nil, wire.Head{Type: kind, Slot: slot, Generation: generation})
+	}
+	for _, tc := range []struct {
+		name, reason string
+		lie          func(mem []byte, p *ring.Producer)
+	}{
+		{"commit word", "ring is corrupt: frame at offset", func(mem []byte, _ *ring.Producer) {
+			copy(mem[len(mem)-256:], []byte{0xff, 0xff, 0xff, 0x8f})
+		}},
+		{"short message", "message of 3 bytes", func(_ []byte, p *ring.Producer) {
+			_, _ = p.Write([]byte("abc"), false)
+		}},
+		{"unknown slot", "type 8 for slot 77, which was never opened", func(_ []byte, p *ring.Producer) {
+			_, _ = p.Write(head(wire.TypeDone, 77, 1), false)
+		}},
+		{"wrong type", "type 4 for a start in slot 1", func(_ []byte, p *ring.Producer) {
+			_, _ = p.Write(head(wire.TypeEvent, 1, 1), false)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := start(t, func(o *testbed.Options) { o.NoServer = true })
+			liar, err := shm.Listen(b.Socket(), 0o600)
+			require.NoError(t, err)
+			served := make(chan struct{})
+			ctx, stop := context.WithCancel(b.ctx)
+			defer stop()
+			go func() { defer close(served); serveLies(ctx, liar, tc.lie) }()
+			b.eventually("the lie is found", func() bool {
+				r := b.do("nothing") // its START opens slot 1
+				require.Equal(t, 503, r.status)
+				log, err := b.Host.ErrorLog()
+				require.NoError(t, err)
+				return strings.Contains(log, "closed: "+tc.reason)
+			})
+			stop()
+			require.NoError(t, liar.Close())
+			<-served
+			// The worker lives and finds an honest server.
+			require.NoError(t, b.StartServer(b.ctx))
+			b.eventually("requests succeed", func() bool { return b.do("nothing").status == 200 })
+		})
+	}
+}
+
+// serveLies welcomes workers; once one has sent its first message, it lies.
+func serveLies(ctx context.Context, l *shm.Listener, lie func([]byte, *ring.Producer)) {
+	var open []*shm.Conn
+	defer func() {
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}()
+	var in *ring.Consumer
+	var toWorker []byte
+	var out *ring.Producer
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		open = append(open, c)
+		hello, err := c.ReadHello(wire.Version, time.Second)
+		if err != nil {
+			continue
+		}
+		if hello.Kind == shm.HelloDoorbell {
+			_ = c.Welcome(wire.Version, shm.Welcome{}, nil, nil)
+			_ = testbed.Eventually(ctx, patience, "a message", func() bool { return in == nil || in.Ready() })
+			lie(toWorker, out)
+			_ = c.Ring()
+			continue
+		}
+		size := ring.Size(1 << 12)
+		segment, err := shm.Create("liar", wire.Version, 1, size, size, wire.CountersSize, wire.CountersSize)
+		if err != nil {
+			continue
+		}
+		defer segment.Close()
+		bell, err := shm.NewBell()
+		if err != nil {
+			continue
+		}
+		defer bell.Close()
+		toWorker = segment.Region(wire.RegionToWorker)
+		_ = ring.Format(segment.Region(wire.RegionToServer))
+		_ = ring.Format(toWorker)
+		in, _ = ring.NewConsumer(segment.Region(wire.RegionToServer))
+		out, _ = ring.NewProducer(toWorker)
+		_ = c.Welcome(wire.Version, shm.Welcome{Session: 1}, segment, bell)
+	}
+}

@@ -1,0 +1,189 @@
+// Command probe serves the plugins of the end-to-end tests: they do what a
+// well-kept plugin never would, on demand.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"log"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/kongring/kongring/server"
+	"github.com/kongring/kongring/server/pdk"
+)
+
+func main() {
+	flag.Parse()
+	err := server.Run(
+		server.WithSocket(server.SocketPath("probe")),
+		server.WithGrace(5*time.Second),
+		server.WithPlugin("probe", func() interface{} { return &probe{} }, "0.1", 10),
+		server.WithPlugin("early", func() interface{} { return &early{} }, "0.1", 20),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// probe does what the request asks for in header x-do.
+type probe struct {
+	Do    string `json:"do"`    // unless the header says
+	Count int    `json:"count"` // a field for configs of the wrong type
+}
+
+func (p *probe) Access(kong *pdk.PDK) {
+	do, err := kong.Request.GetHeader("x-do")
+	if err != nil {
+		panic(err)
+	}
+	if do == "" {
+		do = p.Do
+	}
+	what, arg, _ := strings.Cut(do, ":")
+	if f := actions[what]; f != nil {
+		f(kong, arg)
+	}
+}
+
+// Log writes a line with what is left of the request.
+func (p *probe) Log(kong *pdk.PDK) {
+	path, err := kong.Request.GetPath()
+	status, err2 := kong.Response.GetStatus()
+	if err != nil || err2 != nil {
+		_ = kong.Log.Err("log phase: ", errText(err), errText(err2))
+		return
+	}
+	_ = kong.Log.Notice("log phase: ", path, " ", status)
+}
+
+var actions = map[string]func(kong *pdk.PDK, arg string){
+	"panic":  func(_ *pdk.PDK, arg string) { panic("boom " + arg) },
+	"goexit": func(*pdk.PDK, string) { runtime.Goexit() },
+	"die":    func(*pdk.PDK, string) { os.Exit(3) },
+	"sleep": func(kong *pdk.PDK, arg string) {
+		d, err := time.ParseDuration(arg)
+		if err != nil {
+			panic(err)
+		}
+		log.Print("probe: sleeps")
+		select {
+		case <-time.After(d):
+		case <-kong.Context().Done():
+			log.Print("probe: the context was cancelled")
+		}
+	},
+	"exit-then-call": func(kong *pdk.PDK, _ string) {
+		kong.Response.Exit(418, []byte("short"), map[string][]string{"x-exit": {"yes"}})
+		_, err := kong.Request.GetPath()
+		log.Print("probe: call after exit: ", errText(err))
+	},
+	// A method that the access phase forbids.
+	"forbidden": func(kong *pdk.PDK, _ string) {
+		_, err := kong.Response.GetStatus()
+		log.Print("probe: forbidden call: ", errText(err))
+	},
+	"bad-argument": func(kong *pdk.PDK, _ string) { _ = kong.Response.SetStatus(9999) },
+	"bad-value": func(kong *pdk.PDK, _ string) {
+		err := kong.Ctx.SetShared("k", struct{}{})
+		answer(kong, errText(err))
+	},
+	"body": func(kong *pdk.PDK, _ string) {
+		body, err := kong.Request.GetRawBody()
+		if err != nil {
+			answer(kong, errText(err))
+			return
+		}
+		kong.Response.Exit(200, body, nil)
+	},
+	"all": all,
+	"goroutine": func(kong *pdk.PDK, _ string) {
+		go func() {
+			time.Sleep(20 * time.Millisecond) // outlives its handler
+			_, err := kong.Request.GetPath()
+			log.Print("probe: late call: ", errText(err))
+		}()
+	},
+}
+
+func errText(err error) string {
+	if err == nil {
+		return "nil"
+	}
+	return err.Error()
+}
+
+func answer(kong *pdk.PDK, value interface{}) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	kong.Response.Exit(200, text, map[string][]string{"content-type": {"application/json"}})
+}
+
+// all answers with what every getter gives.
+func all(kong *pdk.PDK, _ string) {
+	out := map[string]interface{}{}
+	put := func(name string) func(v interface{}, err error) {
+		return func(v interface{}, err error) {
+			if err != nil {
+				v = "error: " + err.Error()
+			}
+			out[name] = v
+		}
+	}
+	r := kong.Request
+	put("scheme")(any1(r.GetScheme()))
+	put("host")(any1(r.GetHost()))
+	put("port")(any1(r.GetPort()))
+	put("forwarded_scheme")(any1(r.GetForwardedScheme()))
+	put("forwarded_host")(any1(r.GetForwardedHost()))
+	put("forwarded_port")(any1(r.GetForwardedPort()))
+	put("http_version")(any1(r.GetHttpVersion()))
+	put("method")(any1(r.GetMethod()))
+	put("path")(any1(r.GetPath()))
+	put("path_with_query")(any1(r.GetPathWithQuery()))
+	put("raw_query")(any1(r.GetRawQuery()))
+	put("query_arg")(any1(r.GetQueryArg("a")))
+	put("query_arg_valueless")(any1(r.GetQueryArg("flag")))
+	put("query_arg_absent")(any1(r.GetQueryArg("none")))
+	put("query")(any1(r.GetQuery(-1)))
+	put("header")(any1(r.GetHeader("X_Twice")))
+	put("header_absent")(any1(r.GetHeader("x-none")))
+	put("headers")(any1(r.GetHeaders(-1)))
+	unnamed, named, err := r.GetUriCaptures()
+	put("captures")([]interface{}{len(unnamed), len(named)}, err)
+	put("client_ip")(any1(kong.Client.GetIp()))
+	put("client_forwarded_ip")(any1(kong.Client.GetForwardedIp()))
+	put("client_forwarded_port")(any1(kong.Client.GetForwardedPort()))
+	put("consumer")(any1(kong.Client.GetConsumer()))
+	put("credential")(any1(kong.Client.GetCredential()))
+	put("protocol")(any1(kong.Client.GetProtocol(false)))
+	put("set_shared")(nil, kong.Ctx.SetShared("k", map[string]interface{}{"a": 1, "b": []interface{}{true, nil, "x"}}))
+	put("shared")(any1(kong.Ctx.GetSharedAny("k")))
+	put("shared_early")(any1(kong.Ctx.GetSharedString("early")))
+	put("shared_absent")(any1(kong.Ctx.GetSharedAny("none")))
+	put("var")(any1(kong.Nginx.GetVar("request_method")))
+	put("var_absent")(any1(kong.Nginx.GetVar("http_x_none")))
+	put("ctx_absent")(any1(kong.Nginx.GetCtxAny("none")))
+	put("subsystem")(any1(kong.Nginx.GetSubsystem()))
+	start, err := kong.Nginx.ReqStartTime()
+	put("start_time_is_recent")(time.Since(time.Unix(int64(start), 0)) < time.Minute, err)
+	answer(kong, out)
+}
+
+func any1[T any](v T, err error) (interface{}, error) { return v, err }
+
+// early runs in rewrite, before routing.
+type early struct{ Do string }
+
+func (e *early) Rewrite(kong *pdk.PDK) {
+	if err := kong.Ctx.SetShared("early", "from rewrite"); err != nil {
+		panic(err)
+	}
+	if do, _ := kong.Request.GetHeader("x-early"); do == "exit" {
+		kong.Response.Exit(410, []byte("gone"), nil)
+	}
+}
