@@ -1,0 +1,91 @@
+# kongring. The two commands for a newcomer: make demo, make test.
+# `make help` lists the rest.
+
+GO         ?= go
+CC         ?= cc
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+FUZZTIME   ?= 30s
+LUADIR      = $(DESTDIR)$(PREFIX)/share/lua/5.1
+HELPER      = luabridge/kongring/libkongring.so
+CFLAGS_HELPER = -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -nostdlib -fPIC \
+                -fvisibility=hidden -fno-stack-protector -shared
+
+# What Debian 12 has to have: nginx with Lua, and what the tests compare with.
+# luajit2, not luajit, which conflicts with it.
+PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
+           lua-messagepack lua-check spin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit race fuzz model lint generate build install clean bench-ring
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# nginx's package starts the service; nobody here asked for it. While the
+# packages go in, a policy keeps it down, unless the machine has its own.
+setup: ## install the Debian packages that are missing, or say which
+	@command -v $(GO) >/dev/null || { echo "setup: Go is not installed: see https://go.dev/doc/install"; exit 1; }
+	@missing=; for p in $(PACKAGES); do \
+	  dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ]; then \
+	  echo "setup: run this first:  sudo apt-get install -y$$missing"; exit 1; \
+	fi; \
+	echo "setup: installing$$missing"; \
+	policy=/usr/sbin/policy-rc.d; \
+	if [ ! -e $$policy ]; then \
+	  printf '#!/bin/sh\nexit 101\n' > $$policy && chmod +x $$policy; trap 'rm -f '$$policy EXIT; \
+	fi; \
+	apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+demo: setup ## the whole path on this machine, in under a minute; KEEP=1 leaves it running
+	$(GO) run ./luabridge/demo $(if $(KEEP),-keep)
+
+test: setup lint unit race ## everything that CI runs
+
+unit: build
+	$(GO) test -timeout 10m ./...
+
+race: build ## all Go tests under the race detector; the long ones run shorter
+	$(GO) test -race -short -timeout 10m ./...
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' . | cut -c6- | sort -u); do \
+	  package=$$(dirname $$(grep -rlE "^func $$target\(" --include='*_test.go' .)); \
+	  echo "== $$package $$target"; \
+	  $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	done
+
+model: setup ## check the Promela model of the ring, and that it finds each broken rule
+	$(GO) test -v -count=1 ./ring/model
+
+lint: ## gofmt, go vet, staticcheck, luacheck
+	@test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	$(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./ring ./shm ./server/...
+	$(GO) tool staticcheck ./...
+	luacheck -q luabridge
+
+generate: ## write the generated files anew: messages, Lua and C layout, method table
+	$(GO) generate ./server/... ./luabridge/...
+
+build: $(HELPER) ## compile the C helper beside the Lua modules, and all Go code
+	$(GO) build ./...
+
+$(HELPER): luabridge/helper/kongring.c luabridge/helper/kongring_layout.h
+	$(CC) $(CFLAGS_HELPER) -o $@ $<
+
+install: $(HELPER) ## put the bridge where Kong finds it: PREFIX (/usr/local)
+	install -d $(LUADIR)/kongring
+	install -m 644 luabridge/kongring/*.lua $(LUADIR)/kongring
+	install -m 755 $(HELPER) $(LUADIR)/kongring
+
+bench-ring: build ## round trips through the ring beside the machine's own limit
+	$(GO) run ./bench/ring
+
+clean: ## remove what was built
+	rm -f $(HELPER)
+	$(GO) clean ./...
