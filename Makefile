@@ -8,8 +8,7 @@ DESTDIR    ?=
 FUZZTIME   ?= 30s
 LUADIR      = $(DESTDIR)$(PREFIX)/share/lua/5.1
 HELPER      = luabridge/kongring/libkongring.so
-CFLAGS_HELPER = -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -nostdlib -fPIC \
-                -fvisibility=hidden -fno-stack-protector -shared
+HELPER_FLAGS = $(shell cat luabridge/helper/flags)
 
 # What Debian 12 has to have: nginx with Lua, and what the tests compare with.
 # luajit2, not luajit, which conflicts with it.
@@ -75,8 +74,8 @@ generate: ## write the generated files anew: messages, Lua and C layout, method 
 build: $(HELPER) ## compile the C helper beside the Lua modules, and all Go code
 	$(GO) build ./...
 
-$(HELPER): luabridge/helper/kongring.c luabridge/helper/kongring_layout.h
-	$(CC) $(CFLAGS_HELPER) -o $@ $<
+$(HELPER): luabridge/helper/kongring.c luabridge/helper/kongring_layout.h luabridge/helper/flags
+	$(CC) $(HELPER_FLAGS) -o $@ $<
 
 install: $(HELPER) ## put the bridge where Kong finds it: PREFIX (/usr/local)
 	install -d $(LUADIR)/kongring

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 //go:embed helper/kongring.c
@@ -14,13 +15,11 @@ var helperSource []byte
 //go:embed helper/kongring_layout.h
 var helperLayout []byte
 
-// helperFlags are the compiler's flags for the C helper; the same stand in the
-// comment of kongring.c and in the Makefile.
-var helperFlags = []string{
-	"-std=c11", "-O2", "-Wall", "-Wextra", "-Werror",
-	"-ffreestanding", "-nostdlib", "-fPIC", "-fvisibility=hidden",
-	"-fno-stack-protector", "-shared",
-}
+// helperFlags are the compiler's flags for the C helper, in the words that the
+// Makefile reads too.
+//
+//go:embed helper/flags
+var helperFlags string
 
 // BuildHelper compiles the C helper into dir with the C compiler cc and gives
 // the path of the library, for the environment variable KONGRING_HELPER. It is
@@ -34,7 +33,7 @@ func BuildHelper(cc, dir string) (string, error) {
 		return "", fmt.Errorf("write helper source: %w", err)
 	}
 	library := filepath.Join(dir, "libkongring.so")
-	out, err := exec.Command(cc, append(helperFlags, "-o", library, source)...).CombinedOutput()
+	out, err := exec.Command(cc, append(strings.Fields(helperFlags), "-o", library, source)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("compile helper: %w: %s", err, out)
 	}

@@ -133,22 +133,45 @@ func sendMany(ctx context.Context, bed *testbed.Bed) error {
 	return expect("statuses", statuses, map[int]int{200: n})
 }
 
-func printTable(_ context.Context, bed *testbed.Bed) error {
+// printTable sends requests one after the other, once the Lua code is compiled,
+// and prints what each worker did for them.
+func printTable(ctx context.Context, bed *testbed.Bed) error {
+	const warm, counted = 1000, 1000
+	var before server.Stats
+	for i := range warm + counted {
+		if i == warm {
+			var err error
+			if before, err = bed.Server.Stats(); err != nil {
+				return err
+			}
+		}
+		if a, err := request(ctx, bed, "/hello", nil); err != nil || a.status != 200 {
+			return errors.Join(err, expect("status", a.status, 200))
+		}
+	}
 	stats, err := bed.Server.Stats()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("  %-8s %8s %8s %8s %12s %14s %12s %9s\n", "worker", "events", "calls", "frames",
-		"spins paid", "sleeps (L/Go)", "bells (L/Go)", "µs/event")
+	say("%d requests one after the other, with three PDK calls each:", counted)
+	fmt.Printf("  %-7s %8s %7s %7s %16s %14s %14s %9s\n", "worker", "requests", "calls", "frames",
+		"spins paid L/Go", "sleeps L/Go", "doorbells L/Go", "µs/event")
 	for _, n := range stats.Sessions {
-		events := n.Bridge.EventsDone
-		micros := n.Bridge.EventTicks / max(1, n.Bridge.TicksPerUS) / max(1, events)
-		fmt.Printf("  %-8d %8.0f %8.0f %8.0f %12.0f %14s %12s %9.1f\n", n.Worker, events, n.Bridge.Calls,
-			n.Bridge.FramesIn+n.Bridge.FramesOut, n.Bridge.SpinsPaid+float64(n.Server.SpinsPaid),
-			fmt.Sprintf("%.0f/%d", n.Bridge.Sleeps, n.Server.Sleeps),
-			fmt.Sprintf("%.0f/%d", n.Bridge.Doorbells, n.Server.Doorbells), micros)
+		var old server.SessionStats
+		for _, o := range before.Sessions {
+			if o.Session == n.Session {
+				old = o
+			}
+		}
+		l, lo, g, gof := n.Bridge, old.Bridge, n.Server, old.Server
+		events := l.EventsDone - lo.EventsDone
+		micros := (l.EventTicks - lo.EventTicks) / max(1, l.TicksPerUS) / max(1, events)
+		fmt.Printf("  %-7d %8.0f %7.0f %7.0f %16s %14s %14s %9.1f\n", n.Worker, events, l.Calls-lo.Calls,
+			l.FramesIn-lo.FramesIn+l.FramesOut-lo.FramesOut,
+			fmt.Sprintf("%.0f/%d", l.SpinsPaid-lo.SpinsPaid, g.SpinsPaid-gof.SpinsPaid),
+			fmt.Sprintf("%.0f/%d", l.Sleeps-lo.Sleeps, g.Sleeps-gof.Sleeps),
+			fmt.Sprintf("%.0f/%d", l.Doorbells-lo.Doorbells, g.Doorbells-gof.Doorbells), micros)
 	}
-	fmt.Println("  (the first requests compile the Lua code and start the instances: no benchmark)")
 	return expect("sessions", len(stats.Sessions), workers)
 }
 

@@ -4,11 +4,8 @@
  * opaque to it, and orders memory as its comment tells. The tags P1 to P4 are
  * those of the Go package ring; kongring/ring.lua uses them.
  *
- * Freestanding C11: no libc, no start-up code, nothing undefined. Build:
- *
- *   cc -std=c11 -O2 -Wall -Wextra -Werror -ffreestanding -nostdlib -fPIC \
- *      -fvisibility=hidden -fno-stack-protector -shared \
- *      -o luabridge/kongring/libkongring.so luabridge/helper/kongring.c
+ * Freestanding C11: no libc, no start-up code, nothing undefined. The
+ * compiler's flags are in the file flags beside this one.
  */
 
 #include "kongring_layout.h"

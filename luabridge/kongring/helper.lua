@@ -76,7 +76,7 @@ local function open()
 
   error("failed to load the C helper of kongring:\n\t" ..
         concat(tried, "\n\t") ..
-        "\nBuild it with 'make helper', which puts " .. NAME .. ".so beside " ..
+        "\nBuild it with 'make build', which puts " .. NAME .. ".so beside " ..
         "the Lua modules, or set KONGRING_HELPER to its path", 0)
 end
 
