@@ -83,6 +83,9 @@ func phaseName(phase uint8) string {
 func (r *reader) refuse(head wire.Head, status uint8, text string) error {
 	n := r.session
 	atomic.AddUint64(&n.rings.counters.EventsDone, 1)
+	if err := n.owe(); err != nil {
+		return err
+	}
 	reply := wire.AppendHead(nil, wire.Head{
 		Type: wire.TypeDone, Code: status, Slot: head.Slot, Generation: head.Generation,
 	})
@@ -90,10 +93,20 @@ func (r *reader) refuse(head wire.Head, status uint8, text string) error {
 	return nil
 }
 
+// owe counts a reply that send will write. Each takes a goroutine meanwhile, so
+// a worker that asks and does not read comes to an end.
+func (n *session) owe() error {
+	if owed := n.owed.Add(1); owed > wire.MaxSlots {
+		return fmt.Errorf("%w: %d replies wait to be read, the limit is %d", errProtocol, owed, wire.MaxSlots)
+	}
+	return nil
+}
+
 // send writes a message on a goroutine of its own where the ring is full: the
 // reader must not wait for room that only it can learn about.
 func (n *session) send(message []byte) {
 	n.spawn(func() {
+		defer n.owed.Add(-1)
 		w := make(waiter, 1)
 		err := n.rings.write(message, w, func() error { return n.ctx.Err() })
 		if err != nil && n.ctx.Err() == nil {
@@ -154,6 +167,9 @@ func (r *reader) start(s *slot, head wire.Head, body []byte) error {
 	request := new(wire.StartInstance)
 	if _, err := request.UnmarshalMsg(body); err != nil {
 		return fmt.Errorf("%w: start of an instance: %w", errProtocol, err)
+	}
+	if err := n.owe(); err != nil {
+		return err
 	}
 	n.spawn(func() {
 		id, err := n.startInstance(request)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/kongring/kongring/ring"
 	"github.com/kongring/kongring/server/pdk"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
@@ -200,6 +202,9 @@ func (ev *event) RoundTrip(c *bridge.Call) error {
 	ev.waiting.Store(true)
 	if err := n.rings.write(ev.message(c, wire.TypeCall), ev.wake, ev.over); err != nil {
 		ev.waiting.Store(false)
+		if errors.Is(err, ring.ErrCorrupt) {
+			n.end(err) // now: the handler may not return because of the error
+		}
 		return err
 	}
 	if err := ev.await(); err != nil {

@@ -1,9 +1,33 @@
 package server_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/kongring/kongring/shm/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// role makes the test binary play another process. Its value names the part,
+// rolePath the socket it is about.
+const (
+	role     = "KONGRING_TEST_ROLE"
+	rolePath = "KONGRING_TEST_PATH"
+)
+
+var roles = map[string]func(socket string) error{
+	"attach":    playAttach,
+	"plugin":    playPlugin,
+	"no memory": playServerWithoutMemory,
+}
+
+func TestMain(m *testing.M) {
+	if play := roles[os.Getenv(role)]; play != nil {
+		if err := play(os.Getenv(rolePath)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	leaktest.VerifyTestMain(m)
+}

@@ -173,15 +173,15 @@ func (s *Server) track(conn *shm.Conn) bool {
 	return true
 }
 
-// greet reads the hello and looks who says it.
+// greet reads the hello and looks who says it. The hello comes first also for
+// who may not attach: a connection that is closed before it was read from would
+// fail the peer's write, and the peer would never read why.
 func (s *Server) greet(conn *shm.Conn) (shm.Hello, error) {
-	if !s.options.uids[conn.Peer.UID] {
-		err := fmt.Errorf("uid %d may not attach", conn.Peer.UID)
-		s.refuse(conn, shm.WelcomeDenied, err.Error())
-		return shm.Hello{}, err
-	}
 	hello, err := conn.ReadHello(wire.Version, helloTimeout)
 	switch {
+	case !s.options.uids[conn.Peer.UID]:
+		err = fmt.Errorf("uid %d may not attach", conn.Peer.UID)
+		s.refuse(conn, shm.WelcomeDenied, err.Error())
 	case errors.Is(err, shm.ErrVersion):
 		s.refuse(conn, shm.WelcomeVersion, err.Error())
 	case err != nil:

@@ -47,6 +47,7 @@ type session struct {
 	instances []*instance    // by number on the wire, less 1; nil where closed
 	open      sync.WaitGroup // goroutines that may touch the session's memory
 	events    atomic.Int64   // events under way
+	owed      atomic.Int32   // replies that wait for their instance or for room in the ring
 	failed    error          // why the session ended; written before ctx ends
 	closed    bool           // no goroutine may join open any more
 }

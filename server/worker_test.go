@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -20,9 +21,9 @@ import (
 const patience = 20 * time.Second
 
 // start runs a server with the given plugins until the test ends.
-func start(t *testing.T, opts ...server.Option) (*server.Server, string) {
+func start(t testing.TB, opts ...server.Option) (*server.Server, string) {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "s")
+	socket := socketPath(t)
 	opts = append([]server.Option{
 		server.WithSocket(socket), server.WithGrace(patience), server.WithLogger(testLogger(t)),
 	}, opts...)
@@ -45,11 +46,20 @@ func start(t *testing.T, opts ...server.Option) (*server.Server, string) {
 	return s, socket
 }
 
-func testLogger(t *testing.T) *slog.Logger {
+// socketPath gives a path that is short enough however long the test's name.
+func socketPath(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "server")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return filepath.Join(dir, "s")
+}
+
+func testLogger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(testWriter{t}, nil))
 }
 
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(b []byte) (int, error) {
 	if testing.Verbose() {
@@ -60,7 +70,7 @@ func (w testWriter) Write(b []byte) (int, error) {
 
 // worker plays the Lua bridge: it attaches and speaks the messages by hand.
 type worker struct {
-	t        *testing.T
+	t        testing.TB
 	a        *shm.Attachment
 	doorbell *shm.Attachment
 	in       *ring.Consumer
@@ -68,7 +78,7 @@ type worker struct {
 	next     uint32
 }
 
-func attach(t *testing.T, socket string) *worker {
+func attach(t testing.TB, socket string) *worker {
 	t.Helper()
 	a, err := shm.Dial(socket, shm.Hello{Kind: shm.HelloAttach, App: wire.Version, CPU: shm.CPUUnknown}, patience)
 	require.NoError(t, err)
@@ -90,28 +100,54 @@ func (w *worker) hangUp() {
 	_ = w.a.Close()
 }
 
-// send writes a message, in frames of at most piece bytes of body.
+// send writes a message, in as many frames as it takes.
 func (w *worker) send(head wire.Head, body []byte) {
 	w.t.Helper()
 	for {
 		n := min(len(body), w.out.MaxPayload()-wire.HeadSize)
 		frame := append(wire.AppendHead(nil, head), body[:n]...)
 		body = body[n:]
-		for deadline := time.Now().Add(patience); ; {
-			ok, err := w.out.Write(frame, len(body) > 0)
-			require.NoError(w.t, err)
-			if w.out.ClaimWake() {
-				require.NoError(w.t, w.a.Bell.Ring())
-			}
-			if ok {
-				break
-			}
-			require.True(w.t, time.Now().Before(deadline), "the ring stays full")
-			if w.out.Wait(len(frame)) {
-				require.NoError(w.t, w.doorbell.WaitRing())
+		require.NoError(w.t, w.sendFrame(frame, len(body) > 0))
+		if len(body) == 0 {
+			return
+		}
+	}
+}
+
+// sendFrame writes one frame, whatever stands in it.
+func (w *worker) sendFrame(frame []byte, more bool) error {
+	for {
+		ok, err := w.out.Write(frame, more)
+		if err == nil && w.out.ClaimWake() {
+			err = w.a.Bell.Ring()
+		}
+		if ok || err != nil {
+			return err
+		}
+		if w.out.Wait(len(frame)) {
+			if err := w.waitRing(); err != nil {
+				return err
 			}
 		}
-		if len(body) == 0 {
+	}
+}
+
+// waitRing waits for a ring of the server. It gives io.EOF when the server
+// hung up.
+func (w *worker) waitRing() error {
+	overdue := time.AfterFunc(patience, func() { _ = w.doorbell.Close() })
+	defer overdue.Stop()
+	return w.doorbell.WaitRing()
+}
+
+// waitHangUp waits until the server hung up the session's connection.
+func (w *worker) waitHangUp() {
+	w.t.Helper()
+	overdue := time.AfterFunc(patience, func() { _ = w.doorbell.Close(); _ = w.a.Close() })
+	defer overdue.Stop()
+	for {
+		if err := w.a.WaitRing(); err != nil {
+			require.NotErrorIs(w.t, err, shm.ErrClosed, "the server did not hang up")
 			return
 		}
 	}
@@ -120,28 +156,43 @@ func (w *worker) send(head wire.Head, body []byte) {
 // receive waits for the next message, and puts its pieces together.
 func (w *worker) receive() (wire.Head, []byte) {
 	w.t.Helper()
+	head, body, err := w.receiveOrEnd()
+	require.NoError(w.t, err)
+	return head, body
+}
+
+// receiveOrEnd is receive that gives io.EOF once the server hung up.
+func (w *worker) receiveOrEnd() (wire.Head, []byte, error) {
 	var whole []byte
 	for {
 		frame, ok, err := w.in.Read(nil)
-		require.NoError(w.t, err)
-		if w.in.ClaimWake() {
-			require.NoError(w.t, w.a.Bell.Ring())
+		if err == nil && w.in.ClaimWake() {
+			err = w.a.Bell.Ring()
+		}
+		if err != nil {
+			return wire.Head{}, nil, err
 		}
 		if !ok {
 			if w.in.Sleep() {
 				if w.in.ClaimWake() {
-					require.NoError(w.t, w.a.Bell.Ring())
+					if err := w.a.Bell.Ring(); err != nil {
+						return wire.Head{}, nil, err
+					}
 				}
-				require.NoError(w.t, w.doorbell.WaitRing())
+				if err := w.waitRing(); err != nil {
+					return wire.Head{}, nil, err
+				}
 				w.in.Awake()
 			}
 			continue
 		}
 		head, body, err := wire.ReadHead(frame.Payload)
-		require.NoError(w.t, err)
+		if err != nil {
+			return wire.Head{}, nil, err
+		}
 		whole = append(whole, body...)
 		if !frame.More {
-			return head, whole
+			return head, whole, nil
 		}
 	}
 }
@@ -166,10 +217,16 @@ func (w *worker) instance(plugin, config string) uint32 {
 
 func (w *worker) startInstance(plugin, key, config string) (wire.Head, []byte) {
 	w.t.Helper()
+	return w.startIn(0, plugin, key, config)
+}
+
+// startIn is startInstance in a given slot.
+func (w *worker) startIn(slot uint16, plugin, key, config string) (wire.Head, []byte) {
+	w.t.Helper()
 	request := wire.StartInstance{Plugin: plugin, Key: key, Config: []byte(config)}
 	body, err := request.MarshalMsg(nil)
 	require.NoError(w.t, err)
-	head := w.head(wire.TypeStart, 0)
+	head := w.head(wire.TypeStart, slot)
 	w.send(head, body)
 	return w.expect(wire.TypeStarted, head)
 }

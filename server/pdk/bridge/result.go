@@ -1,9 +1,12 @@
 package bridge
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"syscall"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -169,11 +172,32 @@ func (c *Call) ToBody() ([]byte, error) {
 	case bodyContent:
 		return append([]byte(nil), text...), nil
 	case bodyFile:
-		return os.ReadFile(string(text))
+		return readSpooled(string(text))
 	case bodyError:
 		return nil, errors.New(string(text))
 	}
 	return nil, fmt.Errorf("decode body: kind %d", kind)
+}
+
+// readSpooled reads a file that the worker named. Only a regular file ends by
+// itself: a device or a pipe could keep the handler for ever.
+func readSpooled(name string) ([]byte, error) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("body in %s, which is not a regular file", name)
+	}
+	var b bytes.Buffer
+	b.Grow(int(min(info.Size(), 64<<20)) + bytes.MinRead) // one read for all but the longest
+	_, err = b.ReadFrom(io.LimitReader(file, info.Size()))
+	return b.Bytes(), err
 }
 
 // ToCaptures runs the call and gives its result as URI captures.
@@ -289,16 +313,22 @@ func readValue(b []byte, depth int) (interface{}, []byte, error) {
 
 func wrap[T any](v T, b []byte, err error) (interface{}, []byte, error) { return v, b, err }
 
+// maxAhead is how many elements are allocated before they were seen: the same
+// bytes may be promised to elements at each depth.
+const maxAhead = 64
+
 func readArray(b []byte, depth int) (interface{}, []byte, error) {
 	n, b, err := msgp.ReadArrayHeaderBytes(b)
 	if err = errors.Join(err, errLength(n, b)); err != nil {
 		return nil, b, err
 	}
-	list := make([]interface{}, n)
-	for i := range list {
-		if list[i], b, err = readValue(b, depth+1); err != nil {
+	list := make([]interface{}, 0, min(n, maxAhead))
+	for ; n > 0; n-- {
+		var v interface{}
+		if v, b, err = readValue(b, depth+1); err != nil {
 			return nil, b, err
 		}
+		list = append(list, v)
 	}
 	return list, b, nil
 }
@@ -308,7 +338,7 @@ func readMap(b []byte, depth int) (interface{}, []byte, error) {
 	if err = errors.Join(err, errLength(n, b)); err != nil {
 		return nil, b, err
 	}
-	m := make(map[string]interface{}, n)
+	m := make(map[string]interface{}, min(n, maxAhead))
 	for ; n > 0; n-- {
 		var k, v interface{}
 		if k, b, err = readValue(b, depth+1); err != nil {

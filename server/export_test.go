@@ -1,0 +1,13 @@
+package server
+
+// Resting counts the sessions whose watchdog sleeps.
+func (s *Server) Resting() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, session := range s.sessions {
+		if session.idle.Load() {
+			n++
+		}
+	}
+	return n
+}
