@@ -44,13 +44,22 @@ func (c *Consumer) Ready() bool {
 	return c.err != nil || wordAt(c.data, c.pos&c.mask()).Load() != 0
 }
 
-// Spin looks for a frame up to n times with a pause of the processor between
-// two looks, and tells whether one is there.
+// eager is how often Spin looks before the first pause: an answer that is just
+// under way is seen the sooner.
+const eager = 64
+
+// Spin looks for a frame, then up to n times with a pause of the processor
+// between two looks, and tells whether one is there.
 func (c *Consumer) Spin(n int) bool {
 	if c.err != nil {
 		return true
 	}
 	word := wordAt(c.data, c.pos&c.mask())
+	for looks := eager; looks > 0; looks-- {
+		if word.Load() != 0 {
+			return true
+		}
+	}
 	for ; n > 0; n-- {
 		if word.Load() != 0 {
 			return true

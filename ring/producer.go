@@ -13,6 +13,7 @@ type Producer struct {
 	// Owned by the producing goroutine.
 	pos      uint32 // where the next frame starts
 	consumed uint32 // the last value of ctl.Consumed that was checked
+	zeroed   uint32 // up to here everything from pos on is 0
 	err      error  // set once the peer broke a rule
 }
 
@@ -26,7 +27,7 @@ func NewProducer(mem []byte) (*Producer, error) {
 	}
 	return &Producer{
 		ctl: ctl, data: data, maxPayload: MaxPayload(len(data)),
-		pos: Start, consumed: Start,
+		pos: Start, consumed: Start, zeroed: Start,
 	}, nil
 }
 
@@ -71,7 +72,33 @@ func (p *Producer) Write(payload []byte, more bool) (bool, error) {
 		wordAt(p.data, offset).Store(Committed | Pad | (pad - WordSize))
 	}
 	p.pos += pad + size
+	p.clearAhead(size)
 	return true, nil
+}
+
+// Bytes that are cleared ahead: in whole steps, a cache line and the length of
+// the last frame beyond the next position.
+const (
+	clearStep = 256
+	clearMost = 1024
+)
+
+// clearAhead clears what the next frame, if it is as long as the last one, will
+// take. That takes the cache lines away from the consumer while it has a frame
+// to read; the next write, in the middle of which they would be taken otherwise,
+// is over sooner. The bytes are free ones (I2), so plain stores are enough.
+func (p *Producer) clearAhead(size uint32) {
+	from := p.pos
+	if int32(p.zeroed-from) > 0 {
+		from = p.zeroed
+	}
+	goal := (p.pos + min(size, clearMost) + 64 + clearStep - 1) &^ (clearStep - 1)
+	offset := from & p.mask()
+	n := min(int64(int32(goal-from)), int64(p.capacity())-int64(from-p.consumed), int64(p.capacity()-offset))
+	if n > 0 {
+		clear(p.data[offset : offset+uint32(n)])
+		p.zeroed = from + uint32(n)
+	}
 }
 
 // ClaimWake tells whether the consumer sleeps and this call took over the duty
