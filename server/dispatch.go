@@ -21,7 +21,7 @@ func (r *reader) dispatch(head wire.Head, message []byte) (*event, error) {
 	body := message[wire.HeadSize:]
 	switch head.Type {
 	case wire.TypeEvent:
-		return r.beginEvent(s, head)
+		return r.beginEvent(s, head, message)
 	case wire.TypeReturn:
 		return nil, r.deliver(s, head, message)
 	case wire.TypeCancel:
@@ -34,21 +34,21 @@ func (r *reader) dispatch(head wire.Head, message []byte) (*event, error) {
 	return nil, fmt.Errorf("%w: message type %d from a worker", errProtocol, head.Type)
 }
 
-// occupy gives a slot to a new conversation.
+// occupy gives a slot to a new conversation. One that still goes on is over by
+// that: the worker gave it up, and its Cancel found no room.
 func (s *slot) occupy(head wire.Head) error {
-	if s.event != nil && s.event.state.Load() == eventRunning {
-		return fmt.Errorf("%w: slot %d generation %d begins while generation %d runs",
-			errProtocol, head.Slot, head.Generation, s.generation)
-	}
 	if head.Generation == s.generation {
 		return fmt.Errorf("%w: slot %d begins with generation %d again", errProtocol, head.Slot, head.Generation)
+	}
+	if s.event != nil {
+		s.event.cancelled(fmt.Errorf("%w: the worker gave it up", bridge.ErrOver))
 	}
 	s.generation = head.Generation
 	return nil
 }
 
 // beginEvent takes an EVENT in. One that cannot run is answered at once.
-func (r *reader) beginEvent(s *slot, head wire.Head) (*event, error) {
+func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, error) {
 	n := r.session
 	if err := s.occupy(head); err != nil {
 		return nil, err
@@ -68,7 +68,14 @@ func (r *reader) beginEvent(s *slot, head wire.Head) (*event, error) {
 		return nil, r.refuse(head, wire.StatusNoPhase, fmt.Sprintf("plugin %s has no handler for phase %s",
 			in.plugin.name, phaseName(head.Code)))
 	}
-	ev.begin(in, head)
+	if len(message) > wire.HeadSize {
+		// The values stay where they are; the next frame is read into the
+		// event's old buffer.
+		ev.in, r.buf = message, ev.in[:0]
+	}
+	if err := ev.begin(in, head, message[wire.HeadSize:]); err != nil {
+		return nil, err
+	}
 	return ev, nil
 }
 
@@ -82,7 +89,7 @@ func phaseName(phase uint8) string {
 // refuse answers an EVENT or a START that nothing came of.
 func (r *reader) refuse(head wire.Head, status uint8, text string) error {
 	n := r.session
-	atomic.AddUint64(&n.rings.counters.EventsDone, 1)
+	n.rings.countRefused()
 	if err := n.owe(); err != nil {
 		return err
 	}
@@ -125,7 +132,7 @@ func (r *reader) deliver(s *slot, head wire.Head, message []byte) error {
 	ev.status = head.Code
 	// The message goes over with its buffer; the next frame is read into the
 	// event's old one.
-	r.buf = ev.call.SetAnswer(message)
+	ev.answer, r.buf = message, ev.answer[:0]
 	ev.waiting.Store(false) // last: who waits looks at it before anything else
 	if ev == r.serving {
 		r.served = true
@@ -135,19 +142,16 @@ func (r *reader) deliver(s *slot, head wire.Head, message []byte) error {
 	return nil
 }
 
-// cancel ends an event that the worker gave up.
+// cancel ends an event that the worker gave up. One that has ended meanwhile, or
+// that never began for want of room, is late.
 func (r *reader) cancel(s *slot, head wire.Head, body []byte) error {
-	ev := s.event
-	if ev == nil || head.Generation != s.generation {
-		return fmt.Errorf("%w: cancel in slot %d generation %d, which has generation %d",
-			errProtocol, head.Slot, head.Generation, s.generation)
-	}
 	text, _, err := msgp.ReadStringBytes(body)
 	if err != nil {
 		return fmt.Errorf("%w: cancel in slot %d: %w", errProtocol, head.Slot, err)
 	}
-	if ev.state.Load() != eventRunning {
-		r.session.rings.counters.LateFrames++ // it crossed the event's end
+	ev := s.event
+	if ev == nil || head.Generation != s.generation || ev.state.Load() != eventRunning {
+		r.session.rings.counters.LateFrames++
 		return nil
 	}
 	ev.cancelled(fmt.Errorf("%w: %s", bridge.ErrOver, text))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
-	"github.com/kongring/kongring/ring"
 	"github.com/kongring/kongring/server/pdk"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
@@ -21,26 +21,40 @@ import (
 type event struct {
 	// Immutable.
 	session *session
-	call    bridge.Call // the PDK call under way and its buffers
+	call    bridge.Call // the PDK call under way
 	wake    waiter      // wakes the handler: an answer, room in the ring, the end
 
 	// Set before the handler starts, constant while it runs.
-	instance   *instance
+	instance   *opened
 	phase      uint8
 	slot       uint16
 	generation uint32
+	prefetched *prefetch // what the values that came with it answer, or nil
 
-	reader *reader // claim of the goroutine that runs the handler; under call's lock
+	// Owned by the handler; under call's lock.
+	reader *reader // claim of the goroutine that runs the handler
+	memo   memo
+	out    []byte // message under way: room for its head, then posted writes
+	writes int    // in out
+	tally  tally
 
 	state   atomic.Uint32 // eventFree, eventRunning, eventOver
 	waiting atomic.Bool   // a CALL is out and its RETURN is not there
-	status  uint8         // of the RETURN; ordered by wake, or by the same goroutine
-	done    []byte        // buffer of the last message
+	status  uint8         // of the RETURN; ordered by waiting
+	answer  []byte        // the RETURN; likewise
+	in      []byte        // the EVENT, which the prefetched values lie in
 
 	mu     sync.Mutex
 	ctx    context.Context // nil until the plugin asks for it
 	cancel context.CancelCauseFunc
 	cause  error // why the event is over for the plugin
+
+	pdks []pdk.PDK // fresh ones: a PDK that was kept never meets another event
+}
+
+// tally counts how an event's calls were answered.
+type tally struct {
+	posted, roundTrips, memoHits, prefetchHits uint64
 }
 
 const (
@@ -51,17 +65,24 @@ const (
 
 // newEvent makes an event object for a session.
 func newEvent(n *session) *event {
-	ev := &event{session: n, wake: make(waiter, 1)}
+	ev := &event{session: n, wake: make(waiter, 1), out: make([]byte, wire.HeadSize, 256)}
 	ev.call.Init(ev)
 	return ev
 }
 
-// begin starts the event's life.
-func (ev *event) begin(in *instance, head wire.Head) {
+// begin starts the event's life. It gives an error that ends the session when
+// the values that came with it make no sense.
+func (ev *event) begin(in *opened, head wire.Head, body []byte) error {
 	ev.instance, ev.phase = in, head.Code
 	ev.slot, ev.generation = head.Slot, head.Generation
 	ev.reader = nil
+	ev.out, ev.writes, ev.tally = ev.out[:wire.HeadSize], 0, tally{}
 	ev.waiting.Store(false)
+	ev.memo.reset()
+	ev.prefetched = nil
+	if err := ev.takeValues(body); err != nil {
+		return err
+	}
 	ev.mu.Lock()
 	ev.cause = nil
 	ev.mu.Unlock()
@@ -71,6 +92,56 @@ func (ev *event) begin(in *instance, head wire.Head) {
 	}
 	ev.session.events.Add(1)
 	ev.state.Store(eventRunning)
+	return nil
+}
+
+// takeValues fills the memo with the values that came with the event.
+func (ev *event) takeValues(body []byte) error {
+	if len(body) == 0 {
+		return nil
+	}
+	if len(body) < 6 {
+		return fmt.Errorf("%w: event with %d bytes of values", errProtocol, len(body))
+	}
+	version, count := binary.LittleEndian.Uint32(body), int(binary.LittleEndian.Uint16(body[4:]))
+	f := ev.instance.profiles[ev.phase].version(version)
+	if f == nil || ev.session.server.options.noPrefetch {
+		return nil // of a profile that is no longer known
+	}
+	if count > len(f.getters) {
+		return fmt.Errorf("%w: event with %d values, profile %d has %d", errProtocol, count, version, len(f.getters))
+	}
+	ev.prefetched = f
+	for body = body[6:]; len(ev.memo.known) < count; body = body[4:] {
+		i := len(ev.memo.known)
+		if len(body) < 4 {
+			return fmt.Errorf("%w: event with %d values ends at number %d", errProtocol, count, i)
+		}
+		n := binary.LittleEndian.Uint32(body)
+		k := known{method: f.getters[i].method, key: f.keys[i], prefetched: true}
+		if n == wire.NoValue {
+			k.forgotten = true
+		} else {
+			if uint64(n) > uint64(len(body)-4) {
+				return fmt.Errorf("%w: prefetched value %d of %d bytes in %d", errProtocol, i, n, len(body)-4)
+			}
+			k.value = body[4 : 4+n]
+			body = body[n:]
+		}
+		ev.memo.known = append(ev.memo.known, k)
+	}
+	return nil
+}
+
+// freshPDK gives a PDK of its own to each event, made a chunk at a time.
+func (ev *event) freshPDK() *pdk.PDK {
+	if len(ev.pdks) == 0 {
+		ev.pdks = make([]pdk.PDK, 32)
+	}
+	p := &ev.pdks[0]
+	ev.pdks = ev.pdks[1:]
+	*p = pdk.Make(ev.call.Open())
+	return p
 }
 
 // run runs the handler to its end. r is the claim of this goroutine on the
@@ -94,7 +165,7 @@ func (ev *event) run(r *reader) {
 			"phase", wire.PhaseNames[ev.phase], "panic", text)
 		ev.finish(wire.StatusPanic, text)
 	}()
-	ev.instance.handlers[ev.phase](pdk.New(ev.call.Open()))
+	ev.instance.handlers[ev.phase](ev.freshPDK())
 	returned = true
 	ev.finish(wire.StatusOK, "")
 }
@@ -108,25 +179,48 @@ func (ev *event) finish(status uint8, text string) {
 	n := ev.session
 	ev.call.Close()
 	if ev.state.CompareAndSwap(eventRunning, eventOver) {
-		ev.done = ev.appendDone(ev.done[:0], status, text)
-		if err := n.rings.write(ev.done, ev.wake, ev.sessionOver); err != nil && n.ctx.Err() == nil {
+		if status != wire.StatusOK {
+			text = text[:min(len(text), maxText)]
+		}
+		if err := ev.send(wire.TypeDone, status, 0, nil, text, ev.sessionOver); err != nil && !n.ended.Load() {
 			n.end(err)
 		}
 	}
+	if p := ev.instance.profiles[ev.phase]; !n.server.options.noPrefetch && !ev.instance.plugin.noPrefetch {
+		p.learn(ev)
+		n.sendProfile(ev, p.current.Load())
+	}
+	n.rings.count(ev)
 	ev.end(bridge.ErrOver)
-	atomic.AddUint64(&n.rings.counters.EventsDone, 1)
 	n.events.Add(-1)
 	ev.state.Store(eventFree)
 }
 
-func (ev *event) appendDone(b []byte, status uint8, text string) []byte {
-	b = wire.AppendHead(b, wire.Head{
-		Type: wire.TypeDone, Code: status, Slot: ev.slot, Generation: ev.generation,
+// errTooLong is wrapped when a call is longer than a message may be.
+var errTooLong = errors.New("the call is too long")
+
+// send sends the message that out holds, posted writes first and then args or,
+// where the status is not OK, text; and makes out ready for the next one.
+func (ev *event) send(kind, status uint8, id wire.MethodID, args []byte, text string, over func() error) error {
+	wire.AppendHead(ev.out[:0], wire.Head{
+		Type: kind, Code: status, Slot: ev.slot, Generation: ev.generation,
+		Arg: uint32(id) | uint32(ev.writes)<<wire.ArgWrites,
 	})
+	ev.out = append(ev.out, args...)
 	if status != wire.StatusOK {
-		b = msgp.AppendString(b, text[:min(len(text), maxText)])
+		ev.out = msgp.AppendString(ev.out, text)
 	}
-	return b
+	var err error
+	if limit := ev.session.server.options.maxMessage; len(ev.out) > limit {
+		err = fmt.Errorf("%w: %d bytes with %d writes, the limit is %d", errTooLong, len(ev.out), ev.writes, limit)
+	} else {
+		err = ev.session.rings.write(ev.out, ev.wake, over)
+	}
+	if cap(ev.out) > keepBytes {
+		ev.out = make([]byte, wire.HeadSize, 256)
+	}
+	ev.out, ev.writes = ev.out[:wire.HeadSize], 0
+	return err
 }
 
 // cancelled takes in that the worker gave the event up. It is called by the
@@ -178,89 +272,8 @@ func (ev *event) over() error {
 }
 
 func (ev *event) sessionOver() error {
-	if ev.session.ctx.Err() != nil {
+	if ev.session.ended.Load() {
 		return errClosed
 	}
 	return nil
-}
-
-// message fills in the head of a call.
-func (ev *event) message(c *bridge.Call, kind uint8) []byte {
-	m := c.Message()
-	wire.AppendHead(m[:0], wire.Head{
-		Type: kind, Slot: ev.slot, Generation: ev.generation, Arg: uint32(c.Method()),
-	})
-	return m
-}
-
-// RoundTrip implements bridge.Transport.
-func (ev *event) RoundTrip(c *bridge.Call) error {
-	if err := ev.over(); err != nil {
-		return err
-	}
-	n := ev.session
-	ev.waiting.Store(true)
-	if err := n.rings.write(ev.message(c, wire.TypeCall), ev.wake, ev.over); err != nil {
-		ev.waiting.Store(false)
-		if errors.Is(err, ring.ErrCorrupt) {
-			n.end(err) // now: the handler may not return because of the error
-		}
-		return err
-	}
-	if err := ev.await(); err != nil {
-		return err
-	}
-	if ev.status != wire.StatusOK {
-		text, _, _ := msgp.ReadStringBytes(c.Result())
-		return fmt.Errorf("%s: %s", c.Method(), text)
-	}
-	return nil
-}
-
-// await waits for the answer of the call: as the session's reader, if this
-// goroutine still has a claim on the role, else for the reader's wake-up.
-func (ev *event) await() error {
-	if r := ev.reader; r != nil {
-		if r.back() {
-			err := r.serve(ev)
-			if err == nil {
-				r.leave()
-				err = ev.answered()
-			}
-			return err
-		}
-		ev.instance.slow[ev.phase].Store(slowEvents)
-		ev.reader = nil
-	}
-	for ev.waiting.Load() {
-		select {
-		case <-ev.wake:
-		case <-ev.session.ctx.Done():
-			return errClosed
-		}
-		if err := ev.over(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// answered tells apart what ended serve: the answer, or the event's end.
-func (ev *event) answered() error {
-	if ev.waiting.Load() {
-		return ev.over()
-	}
-	return nil
-}
-
-// Exit implements bridge.Transport.
-func (ev *event) Exit(c *bridge.Call) {
-	if !ev.state.CompareAndSwap(eventRunning, eventOver) {
-		return
-	}
-	n := ev.session
-	if err := n.rings.write(ev.message(c, wire.TypeExit), ev.wake, ev.sessionOver); err != nil && n.ctx.Err() == nil {
-		n.end(err)
-	}
-	ev.end(fmt.Errorf("%w: it ended with %s", bridge.ErrOver, c.Method()))
 }

@@ -19,6 +19,7 @@ type instance struct {
 	plugin   *plugin
 	key      instanceKey
 	handlers [len(wire.PhaseNames)]handler
+	profiles [len(wire.PhaseNames)]*profile
 
 	// slow counts, by phase, the events that still get a goroutine of their
 	// own because a handler before them kept the ring for too long.
@@ -136,6 +137,9 @@ func (in *instance) construct(config []byte) (err error) {
 		return &startError{wire.StatusBadConfig, fmt.Errorf("config of plugin %s: %w", in.plugin.name, withoutValues(err))}
 	}
 	in.handlers = handlersOf(c)
+	for phase := range in.profiles {
+		in.profiles[phase] = newProfile(in.plugin.pinned[phase])
+	}
 	return nil
 }
 

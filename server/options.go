@@ -21,6 +21,9 @@ type options struct {
 	maxMessage   int
 	grace        time.Duration
 	logger       *slog.Logger
+	syncWrites   bool
+	noMemo       bool
+	noPrefetch   bool
 }
 
 func defaults() options {
@@ -72,12 +75,12 @@ func WithRingCapacity(bytes int) Option {
 	}
 }
 
-// WithMaxMessage sets the longest message in bytes that a worker may send, a
-// body with its call; 64 MiB unless set.
+// WithMaxMessage sets the longest message in bytes, either way: a body with its
+// call. A longer one fails that call. 64 MiB unless set.
 func WithMaxMessage(bytes int) Option {
 	return func(o *options) error {
-		if bytes < 1<<10 {
-			return fmt.Errorf("message limit %d: want at least 1024", bytes)
+		if bytes < 1<<10 || bytes > 1<<30 {
+			return fmt.Errorf("message limit %d: want 1 KiB to 1 GiB", bytes)
 		}
 		o.maxMessage = bytes
 		return nil
@@ -93,4 +96,21 @@ func WithGrace(d time.Duration) Option {
 // WithLogger sets where the server's own lines go; [slog.Default] unless set.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *options) error { o.logger = l; return nil }
+}
+
+// SyncWrites makes each write a round trip of its own, so that a handler hears
+// of one that Kong refuses from that very call. Without it, writes travel with
+// the next message, and a refused one ends the event.
+func SyncWrites() Option {
+	return func(o *options) error { o.syncWrites = true; return nil }
+}
+
+// WithoutMemo makes a getter ask again each time.
+func WithoutMemo() Option {
+	return func(o *options) error { o.noMemo = true; return nil }
+}
+
+// WithoutPrefetch keeps workers from sending values along with events.
+func WithoutPrefetch() Option {
+	return func(o *options) error { o.noPrefetch = true; return nil }
 }

@@ -19,6 +19,9 @@ type plugin struct {
 	priority  int
 	phases    []string               // with a handler, in the order of wire.PhaseNames
 	schema    map[string]interface{} // as Kong reads it
+
+	noPrefetch bool
+	pinned     [len(wire.PhaseNames)][]habit // getters that the author declared
 }
 
 // newPlugin looks at a config that the constructor makes for the phases that

@@ -204,7 +204,7 @@ const slowEvents = 256
 func (r *reader) serve(ev *event) error {
 	r.serving, r.served = ev, false
 	defer func() { r.serving = nil }()
-	for !r.served {
+	for !r.served && ev.state.Load() == eventRunning {
 		if !r.step() {
 			return errClosed
 		}
@@ -228,6 +228,11 @@ func (r *reader) next() (wire.Head, []byte, error) {
 			return head, nil, fmt.Errorf("%w: slot %d, the limit is %d", errProtocol, head.Slot, wire.MaxSlots)
 		}
 		s := &r.session.slots[head.Slot]
+		if len(s.pieces) > 0 && (head.Generation != s.begun.Generation || head.Type == wire.TypeCancel) {
+			// The worker gave the message up half way.
+			r.session.assembled -= len(s.pieces)
+			s.pieces = nil
+		}
 		if !frame.More && len(s.pieces) == 0 {
 			return head, frame.Payload, nil
 		}
@@ -242,9 +247,11 @@ func (r *reader) next() (wire.Head, []byte, error) {
 func (r *reader) assemble(s *slot, head wire.Head, more bool, body []byte) ([]byte, error) {
 	n := r.session
 	if len(s.pieces) == 0 {
-		s.pieces = wire.AppendHead(s.pieces[:0], head)
-	} else if first, _, _ := wire.ReadHead(s.pieces); first != head {
-		return nil, fmt.Errorf("%w: piece %+v of message %+v", errProtocol, head, first)
+		s.begun = head
+		s.pieces = wire.AppendHead(s.pieces, head)
+		n.assembled += wire.HeadSize
+	} else if s.begun != head {
+		return nil, fmt.Errorf("%w: piece %+v of message %+v", errProtocol, head, s.begun)
 	}
 	limit := n.server.options.maxMessage
 	if len(s.pieces)+len(body) > limit {
@@ -258,7 +265,7 @@ func (r *reader) assemble(s *slot, head wire.Head, more bool, body []byte) ([]by
 		return nil, nil
 	}
 	whole := s.pieces
-	n.assembled -= len(whole) - wire.HeadSize
+	n.assembled -= len(whole)
 	s.pieces = nil // the message may be kept by who gets it
 	return whole, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type rings struct {
 	counters *wire.ServerCounters // in the segment; see each user for who writes what
 	bell     *shm.Bell            // rung by the worker
 
+	worker   *wire.WorkerCounters
 	maxFrame int // longest frame in bytes
 
 	in *ring.Consumer // owned by the reader role
@@ -72,6 +74,8 @@ func (r *rings) open() (err error) {
 	}
 	r.maxFrame = r.out.MaxPayload()
 	r.counters = wire.ServerCountersAt(r.segment.Region(wire.RegionServerCounters))
+	r.worker = wire.WorkerCountersAt(r.segment.Region(wire.RegionWorkerCounters))
+	r.worker.LogLevel = 8 // until the worker says otherwise
 	r.bell, err = shm.NewBell()
 	return err
 }
@@ -134,10 +138,12 @@ func (r *rings) tryWrite(frame []byte, more bool, w waiter) (bool, error) {
 			}
 			return true, nil
 		}
+		// Registered before it is announced: the reader takes the worker's ring
+		// for room as soon as Wait has asked for it, and looks at starved only.
+		r.waiting[w] = struct{}{}
+		r.starved.Store(int32(len(r.waiting)))
 		if r.out.Wait(len(frame)) {
 			r.counters.FullWaits++
-			r.waiting[w] = struct{}{}
-			r.starved.Store(int32(len(r.waiting)))
 			// The frames that fill the ring must not wait for a sleeper that
 			// nobody woke.
 			if r.out.ClaimWake() {
@@ -145,7 +151,65 @@ func (r *rings) tryWrite(frame []byte, more bool, w waiter) (bool, error) {
 			}
 			return false, nil
 		}
+		delete(r.waiting, w)
+		r.starved.Store(int32(len(r.waiting)))
 	}
+}
+
+// offer sends one frame if there is room for it now.
+func (r *rings) offer(frame []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shut {
+		return false
+	}
+	sent, err := r.out.Write(frame, false)
+	if !sent || err != nil {
+		return false // an error comes again at the next write
+	}
+	r.counters.FramesOut++
+	r.counters.BytesOut += uint64(len(frame))
+	r.counters.Profiles++
+	if r.out.ClaimWake() {
+		r.ringWorker()
+	}
+	return true
+}
+
+// count adds up an event that has ended.
+func (r *rings) count(ev *event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shut {
+		return
+	}
+	c := r.counters
+	c.EventsDone++
+	c.Posted += ev.tally.posted
+	c.RoundTrips += ev.tally.roundTrips
+	c.MemoHits += ev.tally.memoHits
+	c.PrefetchHits += ev.tally.prefetchHits
+	if ev.prefetched != nil {
+		c.Wasted += ev.memo.unused()
+	}
+}
+
+// countRefused adds up an event that nothing came of.
+func (r *rings) countRefused() {
+	r.mu.Lock()
+	r.counters.EventsDone++
+	r.mu.Unlock()
+}
+
+// logLevel is the worker's level of logging, in the number that it wrote last.
+// The caller has joined the session.
+func (r *rings) logLevel() int {
+	bits := atomic.LoadUint64(&r.worker.Words()[wire.LogLevelWord])
+	level := math.Float64frombits(bits)
+	if !(level >= 0 && level <= 8) {
+		return 8 // nothing is dropped on the word of a worker that lies
+	}
+	return int(level)
 }
 
 // ringWorker rings the worker's doorbell. The caller holds the lock. Without a

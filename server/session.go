@@ -43,20 +43,31 @@ type session struct {
 	slots     [wire.MaxSlots]slot // owned by the reader role
 	assembled int                 // bytes in unfinished messages; likewise
 
+	constants [len(wire.Methods)]atomic.Pointer[[]byte] // values of ClassConstant
+
 	mu        sync.Mutex
-	instances []*instance    // by number on the wire, less 1; nil where closed
+	instances []*opened      // by number on the wire, less 1; nil where closed
 	open      sync.WaitGroup // goroutines that may touch the session's memory
 	events    atomic.Int64   // events under way
+	ended     atomic.Bool    // end was called
 	owed      atomic.Int32   // replies that wait for their instance or for room in the ring
 	failed    error          // why the session ended; written before ctx ends
 	closed    bool           // no goroutine may join open any more
 }
 
+// opened is an instance in the hands of one session.
+type opened struct {
+	*instance
+	number uint32                              // on the wire
+	sent   [len(wire.PhaseNames)]atomic.Uint32 // version of the profile that the worker has
+}
+
 // slot is one conversation of the worker.
 type slot struct {
 	generation uint32
-	event      *event // the event that has the slot, or had it last
-	pieces     []byte // message that is not whole yet
+	event      *event    // the event that has the slot, or had it last
+	begun      wire.Head // of the message that pieces are of
+	pieces     []byte    // message that is not whole yet
 }
 
 // newSession makes the segment of a session; run starts it.
@@ -83,7 +94,9 @@ func (n *session) run() {
 	go func() { defer n.open.Done(); (&reader{session: n}).loop() }()
 	go func() { defer n.open.Done(); n.watchdog() }()
 
-	err := n.conn.Welcome(wire.Version, shm.Welcome{Session: n.id, Token: n.token},
+	err := n.conn.Welcome(wire.Version, shm.Welcome{
+		Session: n.id, Token: n.token, Limit: uint32(n.server.options.maxMessage),
+	},
 		n.rings.segment, n.rings.bell)
 	if err == nil {
 		n.log.Info("worker attached", "segment", n.rings.segment.Size())
@@ -130,6 +143,7 @@ func (n *session) end(cause error) {
 		n.server.counters.sessionsFailed.Add(1)
 		n.log.Error("session closed", "cause", cause)
 	}
+	n.ended.Store(true)
 	n.cancel(errClosed)
 	n.rings.shutDown()
 	_ = n.conn.Close()
@@ -177,7 +191,7 @@ func (n *session) addInstance(in *instance) (uint32, error) {
 	if len(n.instances) >= maxInstances {
 		return 0, fmt.Errorf("%d instances were started by this worker: that is the limit", maxInstances)
 	}
-	n.instances = append(n.instances, in)
+	n.instances = append(n.instances, &opened{instance: in, number: uint32(len(n.instances) + 1)})
 	return uint32(len(n.instances)), nil
 }
 
@@ -185,7 +199,7 @@ func (n *session) addInstance(in *instance) (uint32, error) {
 const maxInstances = 1 << 16
 
 // instance gives the instance with a number, nil if there is none.
-func (n *session) instance(id uint32) *instance {
+func (n *session) instance(id uint32) *opened {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if id == 0 || uint64(id) > uint64(len(n.instances)) {
@@ -203,15 +217,38 @@ func (n *session) dropInstance(id uint32) error {
 	n.mu.Lock()
 	n.instances[id-1] = nil
 	n.mu.Unlock()
-	n.server.registry.release(in)
+	n.server.registry.release(in.instance)
 	return nil
 }
 
 func (n *session) releaseInstances() {
 	for _, in := range n.instances {
 		if in != nil {
-			n.server.registry.release(in)
+			n.server.registry.release(in.instance)
 		}
 	}
 	n.instances = nil
+}
+
+// constant gives where the value of a getter is kept that is the same for the
+// whole session, nil for other getters.
+func (n *session) constant(id wire.MethodID, args []byte) *atomic.Pointer[[]byte] {
+	const none = 3 // bytes of an empty array
+	if wire.Methods[id].Class != wire.ClassConstant || len(args) != none || n.server.options.noMemo {
+		return nil
+	}
+	return &n.constants[id]
+}
+
+// sendProfile tells the worker what to send along with the next events like
+// ev, if it does not know and there is room for it now.
+func (n *session) sendProfile(ev *event, f *prefetch) {
+	sent := &ev.instance.sent[ev.phase]
+	if sent.Load() == f.version || n.ended.Load() || wire.HeadSize+len(f.message) > n.rings.maxFrame {
+		return
+	}
+	message := wire.AppendHead(nil, wire.Head{Type: wire.TypeProfile, Code: ev.phase, Arg: ev.instance.number})
+	if n.rings.offer(append(message, f.message...)) {
+		sent.Store(f.version)
+	}
 }

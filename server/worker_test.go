@@ -23,11 +23,19 @@ const patience = 20 * time.Second
 // start runs a server with the given plugins until the test ends.
 func start(t testing.TB, opts ...server.Option) (*server.Server, string) {
 	t.Helper()
+	// Every call is a message of its own.
+	return plain(t, append([]server.Option{
+		server.SyncWrites(), server.WithoutMemo(), server.WithoutPrefetch(),
+	}, opts...)...)
+}
+
+// plain is start with everything on that saves round trips.
+func plain(t testing.TB, opts ...server.Option) (*server.Server, string) {
+	t.Helper()
 	socket := socketPath(t)
-	opts = append([]server.Option{
+	s, err := server.New(append([]server.Option{
 		server.WithSocket(socket), server.WithGrace(patience), server.WithLogger(testLogger(t)),
-	}, opts...)
-	s, err := server.New(opts...)
+	}, opts...)...)
 	require.NoError(t, err)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(context.Background()) }()

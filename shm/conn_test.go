@@ -250,8 +250,8 @@ func TestRefuse(t *testing.T) {
 	}{
 		{"reason", "uid 65534 may not attach", "uid 65534 may not attach"},
 		{"no reason", "", ""},
-		{"longest reason", strings.Repeat("r", 212), strings.Repeat("r", 212)},
-		{"over-long reason", strings.Repeat("r", 212) + "cut", strings.Repeat("r", 212)},
+		{"longest reason", strings.Repeat("r", 208), strings.Repeat("r", 208)},
+		{"over-long reason", strings.Repeat("r", 208) + "cut", strings.Repeat("r", 208)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := listen(t)

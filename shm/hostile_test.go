@@ -242,7 +242,7 @@ func goodWelcome() []byte {
 }
 
 func TestDialRefusesWelcome(t *testing.T) {
-	long := shm.Welcome{Magic: shm.Magic, Version: shm.Version, App: app, Status: shm.WelcomeBad, ReasonSize: 213}
+	long := shm.Welcome{Magic: shm.Magic, Version: shm.Version, App: app, Status: shm.WelcomeBad, ReasonSize: 209}
 	for _, tc := range []struct {
 		name   string
 		answer []byte
@@ -253,7 +253,7 @@ func TestDialRefusesWelcome(t *testing.T) {
 		{"truncated", goodWelcome()[:255], io.EOF, "read welcome"},
 		{"zeroes", make([]byte, 256), shm.ErrRefused, "magic 0x0"},
 		{"rubbish", bytes.Repeat([]byte{0xa5}, 5000), shm.ErrRefused, "magic 0xa5a5a5a5"},
-		{"reason longer than its room", wire(&long), shm.ErrRefused, "reason of 213 bytes"},
+		{"reason longer than its room", wire(&long), shm.ErrRefused, "reason of 209 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			leaktest.Check(t)

@@ -94,8 +94,9 @@ type Welcome struct {
 	Session     uint32
 	SegmentSize uint32
 	Token       [16]uint8
+	Limit       uint32 // of the application; opaque here
 	ReasonSize  uint32
-	Reason      [212]uint8 // text for the log of the refused side
+	Reason      [208]uint8 // text for the log of the refused side
 }
 
 // Statuses of a welcome.

@@ -61,8 +61,9 @@ func TestLayout(t *testing.T) {
 			{"Session", 16, 4},
 			{"SegmentSize", 20, 4},
 			{"Token", 24, 16},
-			{"ReasonSize", 40, 4},
-			{"Reason", 44, 212},
+			{"Limit", 40, 4},
+			{"ReasonSize", 44, 4},
+			{"Reason", 48, 208},
 		}},
 	} {
 		t.Run(tc.of.Name(), func(t *testing.T) {

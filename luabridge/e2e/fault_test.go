@@ -338,6 +338,6 @@ func serveLies(ctx context.Context, l *shm.Listener, lie func([]byte, *ring.Prod
 		_ = ring.Format(toWorker)
 		in, _ = ring.NewConsumer(segment.Region(wire.RegionToServer))
 		out, _ = ring.NewProducer(toWorker)
-		_ = c.Welcome(wire.Version, shm.Welcome{Session: 1}, segment, bell)
+		_ = c.Welcome(wire.Version, shm.Welcome{Session: 1, Limit: 1 << 20}, segment, bell)
 	}
 }

@@ -57,6 +57,12 @@
 #define KONGRING_TYPE_EXIT 7u
 #define KONGRING_TYPE_DONE 8u
 #define KONGRING_TYPE_CANCEL 9u
+#define KONGRING_TYPE_PROFILE 10u
+#define KONGRING_ARG_METHOD 65535u
+#define KONGRING_ARG_WRITES 16u
+#define KONGRING_NO_VALUE 0xffffffffu
+#define KONGRING_MAX_PREFETCH 32u
+#define KONGRING_MAX_PREFETCH_BYTES 16384u
 #define KONGRING_STATUS_OK 0u
 #define KONGRING_STATUS_PANIC 1u
 #define KONGRING_STATUS_NO_INSTANCE 2u
@@ -177,8 +183,9 @@ typedef struct kongring_welcome {
   uint32_t session;
   uint32_t segment_size;
   uint8_t  token[16];
+  uint32_t limit;
   uint32_t reason_size;
-  uint8_t  reason[212];
+  uint8_t  reason[208];
 } kongring_welcome;
 _Static_assert(sizeof(kongring_welcome) == 256,
                "size of kongring_welcome");
@@ -196,9 +203,11 @@ _Static_assert(offsetof(kongring_welcome, segment_size) == 20,
                "kongring_welcome.segment_size");
 _Static_assert(offsetof(kongring_welcome, token) == 24,
                "kongring_welcome.token");
-_Static_assert(offsetof(kongring_welcome, reason_size) == 40,
+_Static_assert(offsetof(kongring_welcome, limit) == 40,
+               "kongring_welcome.limit");
+_Static_assert(offsetof(kongring_welcome, reason_size) == 44,
                "kongring_welcome.reason_size");
-_Static_assert(offsetof(kongring_welcome, reason) == 44,
+_Static_assert(offsetof(kongring_welcome, reason) == 48,
                "kongring_welcome.reason");
 
 typedef struct kongring_head {
@@ -238,8 +247,14 @@ typedef struct kongring_server_counters {
   uint64_t handovers;
   uint64_t instances;
   uint64_t starts_failed;
+  uint64_t posted;
+  uint64_t round_trips;
+  uint64_t memo_hits;
+  uint64_t prefetch_hits;
+  uint64_t wasted;
+  uint64_t profiles;
 } kongring_server_counters;
-_Static_assert(sizeof(kongring_server_counters) == 128,
+_Static_assert(sizeof(kongring_server_counters) == 176,
                "size of kongring_server_counters");
 _Static_assert(offsetof(kongring_server_counters, frames_in) == 0,
                "kongring_server_counters.frames_in");
@@ -273,6 +288,18 @@ _Static_assert(offsetof(kongring_server_counters, instances) == 112,
                "kongring_server_counters.instances");
 _Static_assert(offsetof(kongring_server_counters, starts_failed) == 120,
                "kongring_server_counters.starts_failed");
+_Static_assert(offsetof(kongring_server_counters, posted) == 128,
+               "kongring_server_counters.posted");
+_Static_assert(offsetof(kongring_server_counters, round_trips) == 136,
+               "kongring_server_counters.round_trips");
+_Static_assert(offsetof(kongring_server_counters, memo_hits) == 144,
+               "kongring_server_counters.memo_hits");
+_Static_assert(offsetof(kongring_server_counters, prefetch_hits) == 152,
+               "kongring_server_counters.prefetch_hits");
+_Static_assert(offsetof(kongring_server_counters, wasted) == 160,
+               "kongring_server_counters.wasted");
+_Static_assert(offsetof(kongring_server_counters, profiles) == 168,
+               "kongring_server_counters.profiles");
 
 typedef struct kongring_worker_counters {
   double   frames_in;
@@ -293,8 +320,9 @@ typedef struct kongring_worker_counters {
   double   deadlines;
   double   open;
   double   ticks_per_us;
+  double   log_level;
 } kongring_worker_counters;
-_Static_assert(sizeof(kongring_worker_counters) == 144,
+_Static_assert(sizeof(kongring_worker_counters) == 152,
                "size of kongring_worker_counters");
 _Static_assert(offsetof(kongring_worker_counters, frames_in) == 0,
                "kongring_worker_counters.frames_in");
@@ -332,6 +360,8 @@ _Static_assert(offsetof(kongring_worker_counters, open) == 128,
                "kongring_worker_counters.open");
 _Static_assert(offsetof(kongring_worker_counters, ticks_per_us) == 136,
                "kongring_worker_counters.ticks_per_us");
+_Static_assert(offsetof(kongring_worker_counters, log_level) == 144,
+               "kongring_worker_counters.log_level");
 
 uint32_t kongring_abi(void);
 uint32_t kongring_load(const uint32_t *word);

@@ -65,7 +65,10 @@ local function receive_welcome(fd)
   repeat
     local n, failed, first, second = sys.receive(fd, bytes + got,
                                                  layout.WELCOME_SIZE - got)
-    if first then
+    if first and memory then -- a second pair: nobody asked for it
+      sys.close(first)
+      sys.close(second)
+    elseif first then
       memory, bell = first, second
     end
     if n == nil then
@@ -162,7 +165,8 @@ end
 --- Attaches to the server at a path.
 -- @phases timer
 -- @tparam string path of the control socket
--- @treturn table|nil the attachment: `id` of the session, `token`, `segment`
+-- @treturn table|nil the attachment: `id` of the session, `token`,
+-- `max_message` (longest message in bytes, either way), `segment`
 -- (base, size, regions by number with ptr and size), and the descriptors
 -- `control` and `bell`. All of it is the caller's, to give to `detach`.
 -- @treturn string|nil why not
@@ -195,6 +199,7 @@ function _M.attach(path)
   return {
     id = tonumber(w.session),
     token = ffi.string(w.token, 16),
+    max_message = tonumber(w.limit),
     segment = segment,
     control = control,
     bell = bell,

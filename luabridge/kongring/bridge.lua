@@ -16,7 +16,7 @@ local attach = require "kongring.attach"
 local helper = require "kongring.helper"
 local semaphore = require "ngx.semaphore"
 local sessions = require "kongring.session"
-local sys = require "kongring.sys"
+local timer_at = require("kongring.timer").at
 
 
 local C = helper.C
@@ -24,15 +24,10 @@ local max = math.max
 local min = math.min
 local now = ngx.now
 local log = ngx.log
+local pcall = pcall
+local tostring = tostring
 local ERR, NOTICE, WARN = ngx.ERR, ngx.NOTICE, ngx.WARN
 local exiting = ngx.worker.exiting
-
-
--- Kong puts its own timer wheel in the place of ngx.timer.at; the bridge needs
--- nginx's, whose pending timers fire at once when the worker shuts down.
-local function timer_at(...)
-  return (_G.native_timer_at or ngx.timer.at)(...)
-end
 
 
 -- seconds between two tries to attach: the first and the longest
@@ -130,13 +125,13 @@ local function read_doorbell(self, session, socket)
   socket:settimeouts(1000, 1000, SWEEP * 1000)
   for _ = 1, RINGS_PER_THREAD do
     local data, err = socket:receiveany(4096)
+    session:answer() -- what came before a hang-up counts
     if not data and err ~= "timeout" then
       if not self.leaving then
         session:close("the plugin server went away (" .. err .. ")")
       end
       return false
     end
-    session:answer()
     if session.closed then
       return false
     end
@@ -144,25 +139,30 @@ local function read_doorbell(self, session, socket)
       swept = now()
       session:sweep()
     end
-    if exiting() and not self.leaving then
-      self:leave() -- in case the timer could not be made
+    if exiting() then
+      -- in case the timer could not be made, or fired before the session was
+      self:leave()
+      return false
     end
   end
   return true
 end
 
 
-local serve -- goes on in a fresh timer
+local run -- serves in a fresh timer
 
 
+-- starts a thread for the bridge, or for the session that it goes on with. A
+-- timer that nginx had no place for is noticed by `get`.
 local function go_on(self, session)
-  local ok, err = timer_at(0, serve, self, session)
+  self.asked = now()
+  self.running = false
+  local ok, err = timer_at(0, run, self, session)
   if not ok and not exiting() then
     log(ERR, "[kongring] failed to make a timer: ", err)
     if session then
       session:close("failed to make a timer: " .. err)
     end
-    self.started = false -- the next request starts it again
   end
 end
 
@@ -188,10 +188,7 @@ local function attach_patiently(self)
 end
 
 
-function serve(premature, self, session)
-  if premature then
-    return
-  end
+local function serve(self, session)
   local socket
   if session and not session.closed then
     -- the server rings the newest doorbell, and once when it is there: nothing
@@ -209,6 +206,7 @@ function serve(premature, self, session)
         break
       end
     end
+    ngx.thread.spawn(session.look_on, session)
     local again = read_doorbell(self, session, socket)
     socket:close()
     if again then
@@ -220,8 +218,30 @@ function serve(premature, self, session)
     log(WARN, "[kongring] session ", session.id, " with ", self.path,
         " ended: ", session.closed)
     session, socket = nil, nil
-    -- no entry for the next request until the attach is under way
+    -- the next request waits for the attach that comes now
     self.attaching = true
+  end
+end
+
+
+function run(premature, self, session)
+  if premature then
+    return
+  end
+  local turn = {}
+  self.running = turn
+  local ok, err = pcall(serve, self, session)
+  if self.running == turn then
+    self.running = false -- no other thread goes on
+  end
+  if not ok then
+    log(ERR, "[kongring] ", self.path, ": ", err)
+    session = self.session
+    if session then
+      session:close("the bridge failed: " .. tostring(err))
+    end
+    self.attaching = false
+    tell(self)
   end
 end
 
@@ -262,12 +282,17 @@ function _M.start(path)
     }, mt)
     bridges[path] = self
   end
-  if not self.started then
-    self.started = true
+  if not self.asked then
     go_on(self)
     timer_at(FAR, watch_exit, self)
   end
   return self
+end
+
+
+-- whether the thread that ought to run does not
+local function stalled(self)
+  return not self.running and not self.leaving and now() - self.asked > 1
 end
 
 
@@ -278,21 +303,22 @@ end
 function Bridge:get()
   local session = self.session
   if session and not session.closed then
-    if self.leaving and sys.hung_up(session.attachment.control) then
-      session:close("the plugin server went away")
-    else
-      return session
-    end
+    return session
   end
-  if self.attaching and not self.leaving then
+  if stalled(self) then
+    self.attaching = true
+    go_on(self)
+  end
+  local deadline = now() + ATTACH_WAIT
+  while self.attaching and not self.leaving and now() < deadline do
     self.waiters = self.waiters + 1
-    if not self.sema:wait(ATTACH_WAIT) then
+    if not self.sema:wait(deadline - now()) then
       self.waiters = max(0, self.waiters - 1)
     end
-    session = self.session
-    if session and not session.closed then
-      return session
-    end
+  end
+  session = self.session
+  if session and not session.closed then
+    return session
   end
   return nil, self.down or (session and session.closed) or
               "the plugin server is not attached"

@@ -15,14 +15,18 @@ local layout = require "kongring.layout"
 local semaphore = require "ngx.semaphore"
 
 
+local pcall = pcall
 local setmetatable = setmetatable
+local tonumber = tonumber
 local STATUS_OK = layout.STATUS_OK
 
 
 -- config table → entry; an entry goes with its config
 local entries = setmetatable({}, { __mode = "k" })
 
--- plugin and entity → the entry of its newest config, to close the older one
+-- Plugin and entity → session, number and sequence number of the instance of
+-- its newest config, to close it when a newer one comes. It holds no config and
+-- no session, only their marks.
 local newest = {}
 
 
@@ -35,28 +39,36 @@ end
 
 
 -- lets the server forget the instance of an older config
-local function close(session, entry)
-  if entry.session ~= session or not entry.id then
-    return
-  end
-  local slot = session:acquire(layout.TYPE_EVENT, ngx.now() + 1)
+local function close(session, id)
+  local slot, generation = session:acquire(layout.TYPE_START, ngx.now() + 1)
   if slot then
-    session:begin(slot, layout.TYPE_CLOSE, 0, entry.id)
-    session:send(slot)
-    session:release(slot)
+    session:begin(slot, layout.TYPE_CLOSE, 0, id)
+    session:send(slot, generation)
+    session:release(slot, generation)
   end
-  entry.id = nil
+end
+
+
+-- remembers the newest instance of an entity and closes the one before
+local function supersede(session, plugin, conf, id)
+  local key, seq = key_of(plugin, conf), tonumber(conf.__seq__) or 0
+  local older = newest[key]
+  if older and older.session == session.mark and older.seq > seq then
+    return -- a request that still has the old config
+  end
+  newest[key] = { session = session.mark, id = id, seq = seq }
+  if older and older.session == session.mark and older.id ~= id then
+    close(session, older.id)
+  end
 end
 
 
 -- what the server said of a start: its number, or nil, text and status
-local function read_started(session, slot)
+local function read_started(slot)
   if slot.code == STATUS_OK then
     return slot.arg
   end
-  local r = session.reader
-  r:set(slot.body, slot.body_len)
-  return nil, r:read_str() or "the instance did not start", slot.code
+  return nil, slot.reader:read_str() or "the instance did not start", slot.code
 end
 
 
@@ -65,10 +77,9 @@ local function request_start(session, plugin, conf, deadline)
   if not config then
     return nil, "failed to encode the config: " .. err
   end
-  local slot
-  slot, err = session:acquire(layout.TYPE_START, deadline)
+  local slot, generation = session:acquire(layout.TYPE_START, deadline)
   if not slot then
-    return nil, err
+    return nil, generation
   end
   local b = session:begin(slot, layout.TYPE_START, 0, 0)
   b:put_array(4)
@@ -76,40 +87,42 @@ local function request_start(session, plugin, conf, deadline)
   b:put_str(conf.__plugin_id or conf.__key__ or "")
   b:put_number(tonumber(conf.__seq__) or 0)
   b:put_bin(config)
+  if b.len > session.max_message then
+    session:release(slot, generation)
+    return nil, "config of " .. #config .. " bytes, the limit is " ..
+                session.max_message, layout.STATUS_BAD_CONFIG
+  end
   local ok, id, status
-  ok, err = session:send(slot)
+  ok, err = session:send(slot, generation)
   if ok then
-    ok, err = session:await(slot, true)
+    ok, err = session:await(slot, generation, true)
   end
   if ok then
-    id, err, status = read_started(session, slot)
+    id, err, status = read_started(slot)
   end
-  session:release(slot)
+  session:release(slot, generation)
   return id, err, status
 end
 
 
 local function start(session, plugin, conf, entry, deadline)
+  local sema = semaphore.new()
   entry.session, entry.id = session, nil
-  entry.starting = semaphore.new()
-  local id, err, status = request_start(session, plugin, conf, deadline)
-  local sema, waiting = entry.starting, entry.waiting
-  entry.id, entry.err, entry.status = id, err, status
-  entry.starting, entry.waiting = nil, 0
-  if waiting > 0 then
-    sema:post(waiting)
+  entry.starting, entry.waiting, entry.deadline = sema, 0, deadline
+  local ok, id, err, status = pcall(request_start, session, plugin, conf,
+                                    deadline)
+  if not ok then
+    id, err = nil, id
   end
-
-  if id then
-    local key = key_of(plugin, conf)
-    local older = newest[key]
-    if older ~= entry and
-       (not older or (older.seq or 0) <= (entry.seq or 0)) then
-      newest[key] = entry
-      if older then
-        close(session, older)
-      end
+  if entry.starting == sema then -- else somebody started anew meanwhile
+    entry.id, entry.err, entry.status = id, err, status
+    entry.starting = nil
+    if entry.waiting > 0 then
+      sema:post(entry.waiting)
     end
+  end
+  if id then
+    supersede(session, plugin, conf, id)
   end
   return id, err, status
 end
@@ -131,7 +144,9 @@ function _M.get(session, plugin, conf, deadline)
     if entry.session == session and entry.id then
       return entry.id
     end
-    if entry.session == session and entry.starting then
+    -- a starter that is over its deadline was killed
+    if entry.session == session and entry.starting and
+       ngx.now() < entry.deadline then
       entry.waiting = entry.waiting + 1
       if not entry.starting:wait(deadline - ngx.now()) then
         return nil, "timeout"
@@ -139,7 +154,7 @@ function _M.get(session, plugin, conf, deadline)
       return entry.id, entry.err, entry.status
     end
   else
-    entry = { seq = tonumber(conf.__seq__), waiting = 0 }
+    entry = {}
     entries[conf] = entry
   end
   return start(session, plugin, conf, entry, deadline)

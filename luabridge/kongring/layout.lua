@@ -65,8 +65,9 @@ if not pcall(ffi.typeof, "kongring_control") then
       uint32_t session;
       uint32_t segment_size;
       uint8_t  token[16];
+      uint32_t limit;
       uint32_t reason_size;
-      uint8_t  reason[212];
+      uint8_t  reason[208];
     } kongring_welcome;
 
     typedef struct kongring_head {
@@ -94,6 +95,12 @@ if not pcall(ffi.typeof, "kongring_control") then
       uint64_t handovers;
       uint64_t instances;
       uint64_t starts_failed;
+      uint64_t posted;
+      uint64_t round_trips;
+      uint64_t memo_hits;
+      uint64_t prefetch_hits;
+      uint64_t wasted;
+      uint64_t profiles;
     } kongring_server_counters;
 
     typedef struct kongring_worker_counters {
@@ -115,6 +122,7 @@ if not pcall(ffi.typeof, "kongring_control") then
       double   deadlines;
       double   open;
       double   ticks_per_us;
+      double   log_level;
     } kongring_worker_counters;
 
     uint32_t kongring_abi(void);
@@ -185,8 +193,9 @@ check_type("kongring_welcome", 256, {
   "session", 16,
   "segment_size", 20,
   "token", 24,
-  "reason_size", 40,
-  "reason", 44,
+  "limit", 40,
+  "reason_size", 44,
+  "reason", 48,
 })
 check_type("kongring_head", 12, {
   "type", 0,
@@ -195,7 +204,7 @@ check_type("kongring_head", 12, {
   "generation", 4,
   "arg", 8,
 })
-check_type("kongring_server_counters", 128, {
+check_type("kongring_server_counters", 176, {
   "frames_in", 0,
   "frames_out", 8,
   "bytes_in", 16,
@@ -212,8 +221,14 @@ check_type("kongring_server_counters", 128, {
   "handovers", 104,
   "instances", 112,
   "starts_failed", 120,
+  "posted", 128,
+  "round_trips", 136,
+  "memo_hits", 144,
+  "prefetch_hits", 152,
+  "wasted", 160,
+  "profiles", 168,
 })
-check_type("kongring_worker_counters", 144, {
+check_type("kongring_worker_counters", 152, {
   "frames_in", 0,
   "frames_out", 8,
   "bytes_in", 16,
@@ -232,6 +247,7 @@ check_type("kongring_worker_counters", 144, {
   "deadlines", 120,
   "open", 128,
   "ticks_per_us", 136,
+  "log_level", 144,
 })
 
 
@@ -288,6 +304,12 @@ local _M = {
   TYPE_EXIT = 7,
   TYPE_DONE = 8,
   TYPE_CANCEL = 9,
+  TYPE_PROFILE = 10,
+  ARG_METHOD = 65535,
+  ARG_WRITES = 16,
+  NO_VALUE = 0xffffffff,
+  MAX_PREFETCH = 32,
+  MAX_PREFETCH_BYTES = 16384,
   STATUS_OK = 0,
   STATUS_PANIC = 1,
   STATUS_NO_INSTANCE = 2,

@@ -10,16 +10,14 @@
 
 
 local cjson = require "cjson.safe"
-local layout = require "kongring.layout"
 local methods = require "kongring.methods"
 
 
+local ipairs = ipairs
 local pairs = pairs
-local pcall = pcall
 local tostring = tostring
 local type = type
 local unpack = unpack
-local STATUS_OK = layout.STATUS_OK
 
 
 -- kinds of the pair that a body comes as; the Go package bridge has the same
@@ -55,6 +53,15 @@ local ADAPTED = {
     return cjson.encode(kong.log.serialize())
   end,
 }
+
+
+-- kong.log belongs to the plugin that runs now, so it is looked up at each line
+for _, level in ipairs({ "alert", "crit", "err", "warn", "notice", "info",
+                         "debug" }) do
+  ADAPTED["kong.log." .. level] = function(...)
+    return kong.log[level](...)
+  end
+end
 
 
 -- the function with a dotted name, nil when Kong has none
@@ -159,7 +166,11 @@ local RESULTS = {
 }
 
 
-local _M = {}
+local _M = {
+  --- The row of method 0, which does nothing: its answer says that the writes
+  -- were applied.
+  NOTHING = { name = "nothing", put = RESULTS.none },
+}
 
 
 -- rows with their functions, looked up when first called
@@ -195,47 +206,64 @@ function _M.method(number)
 end
 
 
--- the arguments of the call that is being made; no call is made within another
--- one before its arguments were taken from here
+-- The arguments of the call that is being made. They are read, and taken from
+-- here by the call, with no yield in between.
 local args = {}
 
+-- arguments that a call may have; unpack has a limit as well
+local MAX_ARGS = 250
 
---- Reads the arguments of a call and makes it.
--- @phases what the method allows
--- @tparam table row as `method` gave it
--- @tparam table reader set to the body of the message
--- @treturn boolean whether the method returned
--- @return what it returned, up to two values, or what it raised
-function _M.run(row, reader)
+
+--- Reads the arguments of a call.
+-- @phases all
+-- @tparam table reader at the arguments
+-- @treturn number|nil how many there are, for `call`, which comes next
+-- @treturn string|nil what is wrong with them
+function _M.read(reader)
   local n, err = reader:read_args(args)
-  if not n then
-    return false, "failed to read the arguments: " .. err
+  if n and n > MAX_ARGS then
+    return nil, n .. " arguments, the limit is " .. MAX_ARGS
   end
-  if n == 0 then
-    return pcall(row.call)
-  elseif n == 1 then
-    return pcall(row.call, args[1])
-  elseif n == 2 then
-    return pcall(row.call, args[1], args[2])
-  end
-  return pcall(row.call, unpack(args, 1, n))
+  return n, err
 end
 
 
---- Writes a result behind the head of a message.
--- @phases all
+--- Makes the call whose arguments were just read.
+-- @phases what the method allows
+-- @tparam table row as `method` gave it
+-- @tparam number n as `read` gave it
+-- @tparam table|nil saved what a request that is over left behind, the method's
+-- first argument then
+-- @return what the method returns; raises what it raises
+function _M.call(row, n, saved)
+  local f = row.call
+  if saved then
+    return f(saved, unpack(args, 1, n))
+  elseif n == 0 then
+    return f()
+  elseif n == 1 then
+    return f(args[1])
+  elseif n == 2 then
+    return f(args[1], args[2])
+  elseif n == 3 then
+    return f(args[1], args[2], args[3])
+  end
+  return f(unpack(args, 1, n))
+end
+local call = _M.call
+
+
+--- Makes a call and writes its result behind the head of a message.
+-- @phases what the method allows
 -- @tparam table row
 -- @tparam table b the buffer
--- @return what `run` gave
--- @treturn number|nil `layout.STATUS_OK`, or nil when the result has no place
--- in a message
+-- @tparam number n
+-- @tparam table|nil saved
+-- @treturn boolean|nil true, or nil when the result has no place in a message;
+-- raises what the method raises
 -- @treturn string|nil why not
-function _M.put(row, b, first, second)
-  local ok, err = row.put(b, first, second)
-  if ok then
-    return STATUS_OK
-  end
-  return nil, row.name .. ": " .. err
+function _M.answer(row, b, n, saved)
+  return row.put(b, call(row, n, saved))
 end
 
 

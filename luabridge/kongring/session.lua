@@ -20,7 +20,9 @@ local attach = require "kongring.attach"
 local helper = require "kongring.helper"
 local layout = require "kongring.layout"
 local msgpack = require "kongring.msgpack"
+local prefetch = require "kongring.prefetch"
 local ring = require "kongring.ring"
+local errlog = require "ngx.errlog"
 local semaphore = require "ngx.semaphore"
 local sys = require "kongring.sys"
 
@@ -33,12 +35,14 @@ local min = math.min
 local fmt = string.format
 local setmetatable = setmetatable
 local now = ngx.now
+local sleep = ngx.sleep
 local HEAD_SIZE = layout.HEAD_SIZE
 local TYPE_CALL = layout.TYPE_CALL
 local TYPE_EXIT = layout.TYPE_EXIT
 local TYPE_DONE = layout.TYPE_DONE
 local TYPE_START = layout.TYPE_START
 local TYPE_STARTED = layout.TYPE_STARTED
+local TYPE_PROFILE = layout.TYPE_PROFILE
 
 
 -- Rules of the spin, the same as the server's: so many microseconds cost less
@@ -48,11 +52,26 @@ local SPIN_US = 10
 local SPIN_PATIENCE = 8
 local SPIN_PROBE = 16
 
--- longest message from the server, in bytes
-local MAX_MESSAGE = 64 * 2 ^ 20
+-- seconds: as good as for ever
+local FAR = 24 * 3600
+
+-- longest text of a CANCEL in bytes; less in a small ring
+local MAX_TEXT = 4096
+
+-- frames in one look at the ring: more than it holds at once, so a server that
+-- never stops is found out
+local MAX_FRAMES = 100000
 
 -- buffers that grew beyond this are not kept for the next message
 local KEEP = 64 * 1024
+
+-- Rules of the look: while requests wait, a light thread looks into the ring
+-- once per turn of nginx's loop, which costs less than being rung. After so
+-- many turns that brought nothing it lets the worker sleep; after so many such
+-- ends in a row only one time in LOOK_PROBE is tried.
+local LOOK_TURNS = 40
+local LOOK_PATIENCE = 8
+local LOOK_PROBE = 16
 
 -- seconds between two looks where no doorbell thread is left to wake anybody
 local POLL = 0.002
@@ -88,13 +107,16 @@ function _M.new(attachment, ticks_per_us)
   local counters = cast("kongring_worker_counters *",
                         regions[layout.REGION_WORKER_COUNTERS].ptr)
   counters.ticks_per_us = ticks_per_us
+  counters.log_level = errlog.get_sys_filter_level()
   return setmetatable({
     id = attachment.id,
+    mark = {}, -- stands for this session where nothing may hold it
     attachment = attachment,
     out = out,
     inn = inn,
     counters = counters,
-    reader = msgpack.new_reader(),
+    reader = msgpack.new_reader(), -- of profiles
+    max_message = attachment.max_message,
     spin_ticks = SPIN_US * ticks_per_us,
     unpaid = 0, -- spins in a row that found nothing
     skipped = 0, -- spins left out since then
@@ -103,8 +125,13 @@ function _M.new(attachment, ticks_per_us)
     free = {}, -- stack of slots nobody uses
     open_count = 0,
     asleep = false, -- the sleeping word is set, or a ring is on its way
+    looking = false, -- the light thread looks once per turn
+    looker = nil, -- semaphore of that thread, nil when there is none
+    blind = 0, -- ends of a look in a row that brought nothing
+    unseen = 0, -- looks left out since then
     waiters = 0, -- slots whose owner waits for the doorbell thread
     room = {}, -- slots whose owner waits for room
+    profiles = {}, -- by number of the instance, then of the phase
     closed = nil, -- why the session is over
   }, mt)
 end
@@ -114,9 +141,14 @@ end
 -- @phases all
 -- @tparam number kind `TYPE_START` or `TYPE_EVENT`
 -- @tparam number deadline as `ngx.now` counts, when nobody waits any more
--- @treturn table|nil the slot, to be given to `release`
--- @treturn string|nil all slots are taken
+-- @treturn table|nil the slot
+-- @treturn number|string its generation, which every other function wants with
+-- it: a slot whose coroutine outstayed its deadline may have another owner; or
+-- why there is no slot
 function Session:acquire(kind, deadline)
+  if self.closed then
+    return nil, self.closed
+  end
   local free = self.free
   local n = #free
   local slot = free[n]
@@ -131,7 +163,8 @@ function Session:acquire(kind, deadline)
       generation = 0,
       sema = semaphore.new(),
       out = msgpack.new_buffer(256), -- message under way to the server
-      inbox = msgpack.new_buffer(256), -- message from the server
+      inbox = msgpack.new_buffer(256), -- body of the server's message
+      reader = msgpack.new_reader(), -- of the inbox
       type = false, -- of the message in the inbox, false when it is empty
     }
     self.slots[slot.number] = slot
@@ -139,24 +172,54 @@ function Session:acquire(kind, deadline)
   slot.generation = (slot.generation + 1) % 2 ^ 32
   slot.kind, slot.deadline, slot.open = kind, deadline, true
   slot.waiting, slot.type, slot.partial = false, false, false
-  slot.code, slot.arg = 0, 0
+  slot.code, slot.arg, slot.in_room = 0, 0, false
   self.open_count = self.open_count + 1
   self.counters.open = self.open_count
-  return slot
+  return slot, slot.generation
 end
 
 
---- Gives a slot back: later messages for it are late.
+-- whether a slot still is its owner's
+local function owned(slot, generation)
+  return slot.open and slot.generation == generation
+end
+
+
+--- Tells whether a slot still is its owner's.
 -- @phases all
-function Session:release(slot)
-  if not slot.open then
-    return
+function Session:owns(slot, generation) -- luacheck: ignore self
+  return owned(slot, generation)
+end
+
+
+-- wakes the owner of a slot, if it waits for a message
+local function wake(self, slot)
+  if slot.waiting then
+    slot.waiting = false
+    self.waiters = self.waiters - 1
+    slot.sema:post(1)
   end
-  slot.open = false
+end
+
+
+-- the owner of a slot does not wait any more
+local function awake(self, slot)
   if slot.waiting then
     slot.waiting = false
     self.waiters = self.waiters - 1
   end
+end
+
+
+--- Gives a slot back: later messages for it are late. What the slot's reader
+-- gave stays; the bytes it reads from may go.
+-- @phases all
+function Session:release(slot, generation)
+  if not owned(slot, generation) then
+    return
+  end
+  slot.open = false
+  awake(self, slot)
   if slot.out.cap > KEEP then
     slot.out = msgpack.new_buffer(256)
   end
@@ -199,13 +262,11 @@ end
 -- @phases all
 function Session:wake_all()
   for i = 1, #self.slots do
-    local slot = self.slots[i]
-    if slot.waiting then
-      slot.waiting = false
-      slot.sema:post(1)
-    end
+    wake(self, self.slots[i])
   end
-  self.waiters = 0
+  if self.looker then
+    self.looker:post(1)
+  end
   self:give_room()
 end
 
@@ -217,6 +278,7 @@ function Session:give_room()
   if #room > 0 then
     self.room = {}
     for i = 1, #room do
+      room[i].in_room = false
       room[i].sema:post(1)
     end
   end
@@ -270,10 +332,10 @@ local function claim_writer(self)
 end
 
 
--- yields until somebody posts the slot's semaphore, the time is over, or, when
+-- Yields until somebody posts the slot's semaphore, the time is over, or, when
 -- no doorbell thread is left, it is time to look again; the caller looks
--- whatever came
-local function yield(self, slot, seconds)
+-- whatever came. Gives false when the slot is another's meanwhile.
+local function yield(self, slot, generation, seconds)
   if self.leaving then
     seconds = min(seconds, POLL)
   end
@@ -281,11 +343,16 @@ local function yield(self, slot, seconds)
   if slot.sema:count() > 0 then
     slot.sema:wait(0) -- posted while the wait timed out
   end
+  if self.leaving and not self.closed and
+     sys.hung_up(self.attachment.control) then
+    self:close("the plugin server went away")
+  end
+  return owned(slot, generation)
 end
 
 
 -- sends one frame, and yields while there is no room
-local function send_frame(self, slot, data, len, more)
+local function send_frame(self, slot, generation, data, len, more)
   while true do
     local ok, err = self.out:write(data, len, more)
     if ok then
@@ -300,14 +367,15 @@ local function send_frame(self, slot, data, len, more)
         return nil, "timeout"
       end
       self.counters.full_waits = self.counters.full_waits + 1
-      local generation = slot.generation
-      self.room[#self.room + 1] = slot
-      yield(self, slot, slot.deadline - now())
+      if not slot.in_room then
+        slot.in_room = true
+        self.room[#self.room + 1] = slot
+      end
+      if not yield(self, slot, generation, slot.deadline - now()) then
+        return nil, "gone"
+      end
       if self.closed then
         return nil, self.closed
-      end
-      if slot.generation ~= generation or not slot.open then
-        return nil, "the event is over"
       end
     end
   end
@@ -319,12 +387,12 @@ end
 
 
 -- sends a message longer than a frame, in pieces with the same head
-local function send_pieces(self, slot)
+local function send_pieces(self, slot, generation)
   local b = slot.out
   local limit = self.out.max_payload
   local data, left = b.data, b.len
   while left > limit do
-    local ok, err = send_frame(self, slot, data, limit, true)
+    local ok, err = send_frame(self, slot, generation, data, limit, true)
     if not ok then
       return nil, err
     end
@@ -334,25 +402,26 @@ local function send_pieces(self, slot)
     data, left = data + step, left - step
     wake_server(self)
   end
-  return send_frame(self, slot, data, left, false)
+  return send_frame(self, slot, generation, data, left, false)
 end
 
 
---- Sends the message in the slot's buffer.
+--- Sends the message in the slot's buffer, of up to `max_message` bytes.
 -- @phases all while there is room, else those that may yield
 -- @treturn boolean|nil true
--- @treturn string|nil why not: "timeout" when the slot's deadline passed
+-- @treturn string|nil why not: "timeout" when the slot's deadline passed,
+-- "gone" when the slot has another owner
 -- @treturn boolean|nil the server slept and was rung: no answer comes soon
-function Session:send(slot)
+function Session:send(slot, generation)
   if self.closed then
     return nil, self.closed
   end
   local b = slot.out
   local ok, err
   if b.len <= self.out.max_payload then
-    ok, err = send_frame(self, slot, b.data, b.len, false)
+    ok, err = send_frame(self, slot, generation, b.data, b.len, false)
   else
-    ok, err = send_pieces(self, slot)
+    ok, err = send_pieces(self, slot, generation)
   end
   if not ok then
     return nil, err
@@ -374,14 +443,51 @@ local function fault(slot, kind)
     return fmt("type %d in slot %d, where type %d was not looked at yet", kind,
                slot.number, slot.type)
   end
+  if slot.partial and slot.partial ~= kind then
+    return fmt("pieces of types %d and %d in slot %d", slot.partial, kind,
+               slot.number)
+  end
+end
+
+
+-- takes in a profile, the one message that is for no slot
+local function take_profile(self, head, len)
+  local inn, reader = self.inn, self.reader
+  if inn.more then
+    return damage(self, "profile in pieces")
+  end
+  reader:set(inn.frame + HEAD_SIZE, len - HEAD_SIZE)
+  local profile, err = prefetch.read(reader)
+  if not profile then
+    return damage(self, err)
+  end
+  local of_instance = self.profiles[head.arg]
+  if not of_instance then
+    of_instance = {}
+    self.profiles[head.arg] = of_instance
+  end
+  of_instance[head.code] = profile.n > 0 and profile or nil
+  return false
+end
+
+
+--- What goes to the server along with an event.
+-- @phases all
+-- @tparam number instance its number
+-- @tparam number phase its number
+-- @treturn table|nil the profile, for `kongring.prefetch`
+function Session:profile(instance, phase)
+  local of_instance = self.profiles[instance]
+  return of_instance and of_instance[phase]
 end
 
 
 -- Takes one frame out of the ring. Gives the slot that a whole message is for
 -- now, false for a frame that completes none, nil and an error when the
--- session is over, and nil alone when the ring is empty. `own` is the slot
--- whose owner asks: its message stays in the consumer's buffer.
-local function take(self, own)
+-- session is over, and nil alone when the ring is empty. The body is copied:
+-- its owner may yield while it reads, and the server sends the slot no other
+-- message until this one is answered.
+local function take(self)
   local inn = self.inn
   local len, err = inn:read()
   if not len then
@@ -399,6 +505,9 @@ local function take(self, own)
   end
   local head = cast(head_t, inn.frame)
   local kind, slot = head.type, self.slots[head.slot]
+  if kind == TYPE_PROFILE then
+    return take_profile(self, head, len)
+  end
   if not slot then
     return damage(self, fmt("type %d for slot %d, which was never opened", kind,
                             head.slot))
@@ -412,12 +521,6 @@ local function take(self, own)
     return damage(self, wrong)
   end
 
-  if slot == own and not inn.more and not slot.partial then
-    slot.type, slot.code, slot.arg = kind, head.code, head.arg
-    slot.body, slot.body_len = inn.frame + HEAD_SIZE, len - HEAD_SIZE
-    return slot
-  end
-
   local b = slot.inbox
   if not slot.partial then
     b:reset()
@@ -426,18 +529,19 @@ local function take(self, own)
     return damage(self, fmt("pieces of two messages in slot %d", slot.number))
   end
   local n = len - HEAD_SIZE
-  if b.len + n > MAX_MESSAGE then
+  if b.len + n > self.max_message then
     return damage(self, fmt("message of more than %d bytes in slot %d",
-                            MAX_MESSAGE, slot.number))
+                            self.max_message, slot.number))
   end
   b:reserve(n)
   copy(b.data + b.len, inn.frame + HEAD_SIZE, n)
   b.len = b.len + n
-  slot.partial = inn.more
+  slot.partial = inn.more and kind
   if inn.more then
     return false
   end
-  slot.type, slot.body, slot.body_len = kind, b.data, b.len
+  slot.type = kind
+  slot.reader:set(b.data, b.len)
   return slot
 end
 
@@ -445,17 +549,13 @@ end
 -- Empties the ring up to a message for `own`; wakes the owners of others.
 -- True when own's message is there, nil and an error when the session is over.
 local function drain(self, own)
-  while true do
-    local slot, err = take(self, own)
+  for _ = 1, MAX_FRAMES do
+    local slot, err = take(self)
     if slot and slot == own then
       claim_writer(self)
       return true
     elseif slot then
-      if slot.waiting then
-        slot.waiting = false
-        self.waiters = self.waiters - 1
-        slot.sema:post(1)
-      end
+      wake(self, slot)
     elseif slot == nil then
       if err then
         return nil, err
@@ -464,6 +564,7 @@ local function drain(self, own)
       return false
     end
   end
+  return damage(self, "more than " .. MAX_FRAMES .. " frames in one look")
 end
 
 
@@ -504,21 +605,88 @@ local function go_to_sleep(self)
 end
 
 
+-- makes sure that somebody notices what comes next: the light thread that
+-- looks, or the doorbell. False when there is something to look at already.
+local function arrange_wake(self)
+  if self.looking or self.asleep then
+    return true
+  end
+  if self.looker and not self.leaving then
+    local look = self.blind < LOOK_PATIENCE
+    if not look then
+      self.unseen = self.unseen + 1
+      look = self.unseen >= LOOK_PROBE
+    end
+    if look then
+      self.unseen = 0
+      self.looking = true
+      self.looker:post(1)
+      return true
+    end
+  end
+  return go_to_sleep(self)
+end
+
+
+--- Looks into the ring once per turn of nginx's loop while requests wait.
+-- Runs as a light thread until the session ends, the worker leaves, or another
+-- such thread takes over.
+-- @phases timer
+function Session:look_on()
+  local looker = semaphore.new()
+  if self.looker then
+    self.looker:post(1) -- it is replaced
+  end
+  self.looker = looker
+  while self.looker == looker and not self.closed and not self.leaving do
+    if not self.looking then
+      looker:wait(FAR)
+    else
+      local turns = 0
+      while self.looking and self.looker == looker do
+        local before = self.waiters
+        if before == 0 or drain(self, nil) == nil then
+          self.looking = false
+        elseif self.waiters ~= before then
+          turns, self.blind = 0, 0
+        else
+          turns = turns + 1
+          if turns > LOOK_TURNS then
+            self.looking = false
+            self.blind = self.blind + 1
+            if not go_to_sleep(self) then
+              self.looking = true
+            end
+          end
+        end
+        if self.looking then
+          sleep(0)
+        end
+      end
+    end
+  end
+  if self.looker == looker then
+    self.looker, self.looking = nil, false
+    if self.waiters > 0 and not self.closed then
+      self:wake_all()
+    end
+  end
+end
+
+
 --- Waits for the slot's next message.
 -- @phases those that may yield
 -- @tparam table slot
+-- @tparam number generation
 -- @tparam boolean|nil slow the answer will not come at once: no spin
--- @treturn number|nil its type; code, arg, body and body_len stand in the slot
--- and the body stays until the next look into the ring
--- @treturn string|nil why none comes: "timeout" when the slot's deadline passed
-function Session:await(slot, slow)
-  slot.type = slot.type or false
+-- @treturn number|nil its type; code and arg stand in the slot, and its reader
+-- is at the start of the body
+-- @treturn string|nil why none comes: "timeout" when the slot's deadline
+-- passed, "gone" when the slot has another owner
+function Session:await(slot, generation, slow)
   while true do
-    if self.closed then
-      return nil, self.closed
-    end
     local kind = slot.type
-    if not kind then
+    if not kind and not self.closed then
       local found, err = drain(self, slot)
       if found == false and not slow and self.open_count == 1 then
         found, err = spin(self, slot)
@@ -529,26 +697,29 @@ function Session:await(slot, slow)
       kind = slot.type
     end
     if kind then
+      -- also of a session that has closed since: an end is an end
       slot.type = false
-      if self.asleep and self.waiters == 0 then
+      if self.asleep and self.waiters == 0 and not self.closed then
         self.asleep = false
         self.inn:awake()
       end
       return kind
+    end
+    if self.closed then
+      return nil, self.closed
     end
 
     local left = slot.deadline - now()
     if left <= 0 then
       return nil, "timeout"
     end
-    if go_to_sleep(self) then
+    if arrange_wake(self) then
       slot.waiting = true
       self.waiters = self.waiters + 1
-      yield(self, slot, left)
-      if slot.waiting then
-        slot.waiting = false
-        self.waiters = self.waiters - 1
+      if not yield(self, slot, generation, left) then
+        return nil, "gone"
       end
+      awake(self, slot)
     end
   end
 end
@@ -564,7 +735,7 @@ function Session:answer()
     if drain(self, nil) == nil then
       return
     end
-    if self.waiters == 0 or go_to_sleep(self) then
+    if self.waiters == 0 or arrange_wake(self) then
       return
     end
   end
@@ -572,7 +743,7 @@ end
 
 
 --- Gives back the slots whose coroutine was killed: it would have left at the
--- deadline. The server is told.
+-- deadline. The server is told of events.
 -- @phases all
 function Session:sweep()
   local late = now() - 5
@@ -582,33 +753,44 @@ function Session:sweep()
       return
     end
     if slot.open and slot.deadline < late then
-      self:cancel(slot, layout.STATUS_CLIENT_GONE, "its request went away")
+      if slot.kind == TYPE_START then
+        self:release(slot, slot.generation)
+      else
+        self:cancel(slot, slot.generation, layout.STATUS_CLIENT_GONE,
+                    "its request went away")
+      end
     end
   end
 end
 
 
---- Ends an event that the server still works on, and releases its slot.
+--- Ends an event that the server may still work on, and releases its slot. The
+-- server is told if there is room for it: if not, it learns from the next use
+-- of the slot.
 -- @phases all
 -- @tparam table slot of an event
+-- @tparam number generation
 -- @tparam number status one of `layout.STATUS_*`
--- @tparam string text for the plugin
-function Session:cancel(slot, status, text)
-  if slot.open and not self.closed then
+-- @tparam string text for the plugin; a long one is cut
+function Session:cancel(slot, generation, status, text)
+  if not owned(slot, generation) then
+    return
+  end
+  if not self.closed then
     local b = self:begin(slot, layout.TYPE_CANCEL, status, 0)
-    b:put_str(text)
-    -- never waits: a ring without room for a few bytes is left to the
-    -- server's own deadline
-    if self.out:write(b.data, min(b.len, self.out.max_payload), false) then
+    b:put_str(text:sub(1, min(MAX_TEXT, self.out.max_payload - HEAD_SIZE - 5)))
+    if self.out:write(b.data, b.len, false) then
       self.counters.frames_out = self.counters.frames_out + 1
       wake_server(self)
     end
   end
-  self:release(slot)
+  self:release(slot, generation)
 end
 
 
---- The microseconds since a reading of the helper's clock.
+--- Counts an event that has ended.
+-- @tparam number started the helper's clock at its begin
+-- @tparam boolean|nil failed it ended badly
 -- @phases all
 function Session:count_event(started, failed)
   if self.closed then

@@ -43,10 +43,10 @@ if not pcall(ffi.typeof, "struct kongring_msghdr") then
       __asm__("recvmsg");
     ptrdiff_t kongring_write(int, const void *, size_t) __asm__("write");
     int kongring_close(int) __asm__("close");
-    int64_t kongring_lseek(int, int64_t, int) __asm__("lseek64");
+    int64_t kongring_lseek(int, int64_t, int) __asm__("lseek");
     int kongring_fcntl(int, int, ...) __asm__("fcntl");
     void *kongring_mmap(void *, size_t, int, int, int, int64_t)
-      __asm__("mmap64");
+      __asm__("mmap");
     int kongring_munmap(void *, size_t) __asm__("munmap");
     char *kongring_strerror(int) __asm__("strerror");
     int kongring_sched_getaffinity(int, size_t, uint8_t *)

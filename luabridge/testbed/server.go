@@ -73,6 +73,7 @@ func (s *Server) Kill() {
 // Stop sends SIGTERM and waits for the end, up to the end of ctx.
 func (s *Server) Stop(ctx context.Context) error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Process.Signal(syscall.SIGCONT) // a test may have stopped it
 	select {
 	case <-s.ended:
 	case <-ctx.Done():

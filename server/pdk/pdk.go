@@ -37,9 +37,9 @@ type PDK struct {
 	bridge bridge.PdkBridge
 }
 
-// New gives the PDK of the event that b belongs to. The server calls it.
-func New(b bridge.PdkBridge) *PDK {
-	return &PDK{
+// Make gives the PDK of the event that b belongs to. The server calls it.
+func Make(b bridge.PdkBridge) PDK {
+	return PDK{
 		Client:         client.New(b),
 		Ctx:            ctx.New(b),
 		Log:            log.New(b),

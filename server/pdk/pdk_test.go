@@ -30,26 +30,29 @@ type message struct {
 }
 
 func (t *transport) take(c *bridge.Call, exit bool) {
-	v, _, err := msgp.ReadIntfBytes(c.Message()[wire.HeadSize:])
+	v, _, err := msgp.ReadIntfBytes(c.Args())
 	if err != nil {
 		panic(err)
 	}
 	t.sent = append(t.sent, message{c.Method().String(), exit, v.([]interface{})})
 }
 
-func (t *transport) RoundTrip(c *bridge.Call) error {
+func (t *transport) Get(c *bridge.Call) error {
 	t.take(c, false)
-	c.SetAnswer(append(make([]byte, wire.HeadSize), t.answer...))
+	c.SetResult(append([]byte(nil), t.answer...))
 	return nil
 }
 
-func (t *transport) Exit(c *bridge.Call)      { t.take(c, true) }
-func (t *transport) Context() context.Context { return t.ctx }
+func (t *transport) Exit(c *bridge.Call)       { t.take(c, true) }
+func (t *transport) Context() context.Context  { return t.ctx }
+func (t *transport) Post(c *bridge.Call) error { return t.Get(c) }
+func (t *transport) LogLevel() int             { return 8 }
 
 func open(tr *transport) (*bridge.Call, *pdk.PDK) {
 	c := new(bridge.Call)
 	c.Init(tr)
-	return c, pdk.New(c.Open())
+	kong := pdk.Make(c.Open())
+	return c, &kong
 }
 
 type (

@@ -27,3 +27,6 @@ func (c *WorkerCounters) Words() []uint64 {
 func (c *WorkerCounters) Fields() []float64 {
 	return unsafe.Slice((*float64)(unsafe.Pointer(c)), unsafe.Sizeof(*c)/8)
 }
+
+// LogLevelWord is the index of LogLevel in WorkerCounters.Words.
+const LogLevelWord = unsafe.Offsetof(WorkerCounters{}.LogLevel) / 8

@@ -22,16 +22,29 @@ const (
 // Head starts every message. What stands in Code and Arg, and what the body
 // behind it holds, depends on Type:
 //
-//	type     from    code     arg       body (MessagePack)
-//	Start    worker  –        –         StartInstance
-//	Started  server  status   instance  text, where the status is not OK
-//	Close    worker  –        instance  –
-//	Event    worker  phase    instance  –
-//	Call     server  –        method    array of arguments
-//	Return   worker  status   –         the result; text where not OK
-//	Exit     server  –        method    array of arguments
-//	Done     server  status   –         text, where the status is not OK
-//	Cancel   worker  status   –         text
+//	type     from    code     arg              body (MessagePack, unless said)
+//	Start    worker  –        –                StartInstance
+//	Started  server  status   instance         text, where the status is not OK
+//	Close    worker  –        instance         –
+//	Event    worker  phase    instance         prefetched values, see below
+//	Call     server  –        method + writes  writes, array of arguments
+//	Return   worker  status   –                the result; text where not OK
+//	Exit     server  –        method + writes  writes, array of arguments
+//	Done     server  status   writes           writes; text, where the status is not OK
+//	Cancel   worker  status   –                text
+//	Profile  server  phase    instance         version (u32), number (u16), for each
+//	                                           getter: method (u16), array of arguments
+//
+// A server's message to a slot brings the writes that the handler made since
+// the last one: arg holds their number in its upper 16 bits, and the method, if
+// any, in the lower ones. Each write is the method (u16) and an array of
+// arguments. They are applied in order, before anything else. A Call of method
+// 0 is answered once its writes were applied.
+//
+// The body of an Event is empty, or the version of the profile (u32), the
+// number of values (u16), and for each getter of the profile in order the
+// length of its value (u32) and the value; NoValue stands for the length of one
+// that could not be had. Numbers outside MessagePack are little-endian.
 //
 // A slot is one conversation of a session: a Start with its Started, or an
 // Event up to its Done, Exit or Cancel. The worker owns the numbering; each
@@ -65,7 +78,23 @@ const (
 	TypeExit    = 7
 	TypeDone    = 8
 	TypeCancel  = 9
+	TypeProfile = 10
 )
+
+// ArgMethod and ArgWrites are the parts of Arg in a server's message to a slot.
+const (
+	ArgMethod = 0xffff
+	ArgWrites = 16 // shift
+)
+
+// NoValue is the length of a prefetched value that could not be had.
+const NoValue = 0xffffffff
+
+// MaxPrefetch is the number of getters in a profile at most.
+const MaxPrefetch = 32
+
+// MaxPrefetchBytes bounds the prefetched values of an event.
+const MaxPrefetchBytes = 16 << 10
 
 // Statuses of Started, Return, Done and Cancel.
 const (
@@ -124,6 +153,12 @@ type ServerCounters struct {
 	Handovers    uint64 // times the ring was taken from a slow handler
 	Instances    uint64 // instances started or joined
 	StartsFailed uint64 // instances that did not start
+	Posted       uint64 // writes that travelled with another message
+	RoundTrips   uint64 // calls that waited for an answer
+	MemoHits     uint64 // calls answered from what an earlier one of the event got
+	PrefetchHits uint64 // calls answered from what came with the event
+	Wasted       uint64 // values that came with an event and nobody asked for
+	Profiles     uint64 // profiles sent to the worker
 }
 
 // WorkerCounters are written by the worker's one thread and read by anybody
@@ -150,6 +185,7 @@ type WorkerCounters struct {
 	Deadlines   float64 // events whose time was over
 	Open        float64 // slots in use now
 	TicksPerUS  float64 // ticks of the helper's clock in a microsecond
+	LogLevel    float64 // nginx's: lines above it are not written
 }
 
 // CountersSize is the size of a counter region in bytes: room to grow.

@@ -55,10 +55,11 @@ func TestLayout(t *testing.T) {
 		sizes  []uintptr // of each field; 8 where there is none
 	}{
 		{wire.Head{}, wire.HeadSize, []string{"Type", "Code", "Slot", "Generation", "Arg"}, []uintptr{1, 1, 2, 4, 4}},
-		{wire.ServerCounters{}, 16 * 8, strings.Fields(`FramesIn FramesOut BytesIn BytesOut SpinsPaid SpinsUnpaid
-			Sleeps Doorbells FullWaits LateFrames Events EventsDone Panics Handovers Instances StartsFailed`), nil},
-		{wire.WorkerCounters{}, 18 * 8, strings.Fields(`FramesIn FramesOut BytesIn BytesOut SpinsPaid SpinsUnpaid
-			Sleeps Doorbells FullWaits LateFrames Events EventsDone EventTicks Calls Errors Deadlines Open TicksPerUS`), nil},
+		{wire.ServerCounters{}, 22 * 8, strings.Fields(`FramesIn FramesOut BytesIn BytesOut SpinsPaid SpinsUnpaid
+			Sleeps Doorbells FullWaits LateFrames Events EventsDone Panics Handovers Instances StartsFailed
+			Posted RoundTrips MemoHits PrefetchHits Wasted Profiles`), nil},
+		{wire.WorkerCounters{}, 19 * 8, strings.Fields(`FramesIn FramesOut BytesIn BytesOut SpinsPaid SpinsUnpaid
+			Sleeps Doorbells FullWaits LateFrames Events EventsDone EventTicks Calls Errors Deadlines Open TicksPerUS LogLevel`), nil},
 	} {
 		typ := reflect.TypeOf(tc.of)
 		require.Equal(t, tc.size, typ.Size(), typ)
@@ -88,14 +89,14 @@ func TestCountersAreViews(t *testing.T) {
 	s := wire.ServerCountersAt(region)
 	s.StartsFailed = 0x0807060504030201
 	require.Equal(t, []byte{1, 2, 3, 4, 5, 6, 7, 8}, region[15*8:16*8])
-	require.Len(t, s.Words(), 16)
+	require.Len(t, s.Words(), 22)
 	require.EqualValues(t, 0x0807060504030201, s.Words()[15])
 
 	clear(region)
 	w := wire.WorkerCountersAt(region)
 	w.TicksPerUS = 1
 	require.Equal(t, []byte{0, 0, 0, 0, 0, 0, 0xf0, 0x3f}, region[17*8:18*8])
-	require.Len(t, w.Words(), 18)
+	require.Len(t, w.Words(), 19)
 	require.Equal(t, 1.0, w.Fields()[17])
 
 	require.Panics(t, func() { wire.ServerCountersAt(region[:8:8]) })

@@ -3,11 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"log"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,14 +18,25 @@ import (
 	"github.com/kongring/kongring/server/pdk"
 )
 
+var (
+	ringBytes  = flag.Int("ring", 512<<10, "bytes of a ring")
+	maxMessage = flag.Int("max", 64<<20, "longest message in bytes")
+	sync       = flag.Bool("sync", false, "make every call a round trip")
+)
+
 func main() {
 	flag.Parse()
-	err := server.Run(
+	var all []server.Option
+	if *sync {
+		all = []server.Option{server.SyncWrites(), server.WithoutMemo(), server.WithoutPrefetch()}
+	}
+	err := server.Run(append(all,
+		server.WithRingCapacity(*ringBytes), server.WithMaxMessage(*maxMessage),
 		server.WithSocket(server.SocketPath("probe")),
 		server.WithGrace(5*time.Second),
 		server.WithPlugin("probe", func() interface{} { return &probe{} }, "0.1", 10),
 		server.WithPlugin("early", func() interface{} { return &early{} }, "0.1", 20),
-	)
+	)...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -99,6 +113,16 @@ var actions = map[string]func(kong *pdk.PDK, arg string){
 		kong.Response.Exit(200, body, nil)
 	},
 	"all": all,
+	// A body and so many headers that reading them makes garbage.
+	"big-exit": func(kong *pdk.PDK, _ string) {
+		headers := map[string][]string{}
+		for i := range 3000 {
+			headers["x-h-"+strconv.Itoa(i)] = []string{"value-" + strconv.Itoa(i)}
+		}
+		kong.Response.Exit(200, bytes.Repeat([]byte("b"), 1<<20), headers)
+	},
+	"mix": mix,
+	"log": func(kong *pdk.PDK, arg string) { _ = kong.Log.Err("logged by probe: ", arg) },
 	"goroutine": func(kong *pdk.PDK, _ string) {
 		go func() {
 			time.Sleep(20 * time.Millisecond) // outlives its handler
@@ -121,6 +145,29 @@ func answer(kong *pdk.PDK, value interface{}) {
 		panic(err)
 	}
 	kong.Response.Exit(200, text, map[string][]string{"content-type": {"application/json"}})
+}
+
+// mix reads what it wrote and writes what it read.
+func mix(kong *pdk.PDK, _ string) {
+	for i := range 3 {
+		header, err := kong.Request.GetHeader("x-twice")
+		path, err2 := kong.Request.GetPath()
+		arg, err3 := kong.Request.GetQueryArg("a")
+		method, err4 := kong.Request.GetMethod()
+		mixed, err5 := kong.Request.GetHeader("X_Mix")
+		host, err6 := kong.Request.GetHost()
+		if err := errors.Join(err, err2, err3, err4, err5, err6); err != nil {
+			panic(err)
+		}
+		seen := strings.Join([]string{header, path, arg, method, mixed, host}, ",")
+		_ = kong.Response.AddHeader("x-seen", seen)
+		_ = kong.ServiceRequest.SetHeader("x-mix", strconv.Itoa(i))
+		_ = kong.Ctx.SetShared("k", i)
+		if shared, err := kong.Ctx.GetSharedFloat("k"); err != nil || shared != float64(i) {
+			panic(shared)
+		}
+		_ = kong.Response.SetHeader("x-mix", seen)
+	}
 }
 
 // all answers with what every getter gives.
@@ -183,7 +230,10 @@ func (e *early) Rewrite(kong *pdk.PDK) {
 	if err := kong.Ctx.SetShared("early", "from rewrite"); err != nil {
 		panic(err)
 	}
-	if do, _ := kong.Request.GetHeader("x-early"); do == "exit" {
+	switch do, _ := kong.Request.GetHeader("x-early"); do {
+	case "exit":
 		kong.Response.Exit(410, []byte("gone"), nil)
+	case "log":
+		_ = kong.Log.Err("logged by early")
 	}
 }

@@ -29,18 +29,20 @@ type transport struct {
 	ctx    context.Context
 }
 
-func (t *transport) RoundTrip(c *bridge.Call) error {
-	t.sent = append(t.sent, append([]byte(nil), c.Message()[wire.HeadSize:]...))
-	c.SetAnswer(append(make([]byte, wire.HeadSize), t.answer...))
+func (t *transport) Get(c *bridge.Call) error {
+	t.sent = append(t.sent, append([]byte(nil), c.Args()...))
+	c.SetResult(append([]byte(nil), t.answer...))
 	return t.err
 }
 
 func (t *transport) Exit(c *bridge.Call) {
 	t.exits++
-	t.sent = append(t.sent, append([]byte(nil), c.Message()[wire.HeadSize:]...))
+	t.sent = append(t.sent, append([]byte(nil), c.Args()...))
 }
 
-func (t *transport) Context() context.Context { return t.ctx }
+func (t *transport) Context() context.Context  { return t.ctx }
+func (t *transport) Post(c *bridge.Call) error { return t.Get(c) }
+func (t *transport) LogLevel() int             { return 8 }
 
 func open(tr *transport) (*bridge.Call, bridge.PdkBridge) {
 	c := new(bridge.Call)
@@ -313,15 +315,6 @@ func TestStaleBridge(t *testing.T) {
 	second.Ask(wire.ResponseExit).Int(200).Exit()
 	require.Equal(t, 1, tr.exits)
 	require.Same(t, ctx, bridge.ContextOf(second))
-}
-
-func TestAnswersChangeHands(t *testing.T) {
-	c := new(bridge.Call)
-	require.Empty(t, c.SetAnswer(make([]byte, 20, 100)))
-	old := c.SetAnswer(make([]byte, wire.HeadSize))
-	require.Empty(t, old)
-	require.Equal(t, 100, cap(old))
-	require.Empty(t, c.Result())
 }
 
 // A length is believed only as far as there are bytes behind it, at each depth

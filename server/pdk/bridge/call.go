@@ -19,12 +19,16 @@ var ErrOver = errors.New("the event is over")
 
 // Transport carries the calls of an event to the worker that runs it.
 type Transport interface {
-	// RoundTrip sends c.Message, waits for the answer and gives it to
-	// c.SetAnswer. The error says why there is no answer, or carries what the
-	// method raised.
-	RoundTrip(c *Call) error
-	// Exit sends c.Message as the last word of the event and does not wait.
+	// Get finds what the method gives, and hands it to c.SetResult. The error
+	// says why there is nothing, or carries what the method raised.
+	Get(c *Call) error
+	// Post makes a write, a call that gives nothing, in its turn. The error
+	// says that the event is over.
+	Post(c *Call) error
+	// Exit makes the call the last word of the event, and does not wait.
 	Exit(c *Call)
+	// LogLevel is the level above which lines are not written, as nginx counts.
+	LogLevel() int
 	// Context gives the context of the event under way.
 	Context() context.Context
 }
@@ -32,9 +36,9 @@ type Transport interface {
 // MaxArguments bounds the arguments of one call; only log lines come near.
 const MaxArguments = 1<<16 - 1
 
-// argsStart is where the arguments of a message start: behind its head and an
-// array header of three bytes, filled in when their number is known.
-const argsStart = wire.HeadSize + 3
+// argsStart is where the arguments start in their buffer: behind an array header
+// of three bytes, filled in when their number is known.
+const argsStart = 3
 
 // Call is the PDK call under way of one event: its buffers are reused from
 // call to call. A call runs from [PdkBridge.Ask], which locks it, to one of
@@ -43,14 +47,14 @@ const argsStart = wire.HeadSize + 3
 type Call struct {
 	transport Transport
 
-	mu      sync.Mutex
-	life    uint64 // number of the event that has the Call, 0 between two
-	lives   uint64 // events that had it
-	method  wire.MethodID
-	message []byte // head and arguments
-	args    int
-	answer  []byte // head and result
-	err     error  // of an argument that has no place in a message
+	mu     sync.Mutex
+	life   uint64 // number of the event that has the Call, 0 between two
+	lives  uint64 // events that had it
+	method wire.MethodID
+	args   []byte // array of arguments
+	count  int    // of the arguments
+	result []byte
+	err    error // of an argument that has no place in a message
 }
 
 // Init makes the zero Call ready. It is called once, by the server.
@@ -76,57 +80,49 @@ func (c *Call) Close() {
 // Method is the method that is called.
 func (c *Call) Method() wire.MethodID { return c.method }
 
-// Message gives the message to send; the transport fills in its head.
-func (c *Call) Message() []byte {
+// Args gives the arguments as a MessagePack array, for as long as the call is
+// under way.
+func (c *Call) Args() []byte {
 	const array16 = 0xdc
-	c.message[wire.HeadSize] = array16
-	c.message[wire.HeadSize+1] = byte(c.args >> 8)
-	c.message[wire.HeadSize+2] = byte(c.args)
-	return c.message
+	c.args[0], c.args[1], c.args[2] = array16, byte(c.count>>8), byte(c.count)
+	return c.args
 }
 
-// SetAnswer takes over the message that answers the call and gives the buffer
-// of an earlier one in exchange.
-func (c *Call) SetAnswer(message []byte) []byte {
-	old := c.answer
-	c.answer = message
-	return old[:0]
-}
-
-// Result gives the body of the answer.
-func (c *Call) Result() []byte { return c.answer[wire.HeadSize:] }
+// SetResult gives the call its result, which stays as it is until the call has
+// ended.
+func (c *Call) SetResult(result []byte) { c.result = result }
 
 func (c *Call) begin(life uint64, m wire.MethodID) *Call {
 	c.mu.Lock()
-	c.method, c.args, c.err = m, 0, nil
+	c.method, c.count, c.err = m, 0, nil
 	if life != c.life {
 		c.err = ErrOver
 	}
-	if cap(c.message) < argsStart {
-		c.message = make([]byte, argsStart, 256)
+	if cap(c.args) < argsStart {
+		c.args = make([]byte, argsStart, 256)
 	}
-	c.message = c.message[:argsStart]
+	c.args = c.args[:argsStart]
 	return c
 }
 
 // String adds a string argument. Any bytes will do, UTF-8 or not.
 func (c *Call) String(s string) *Call {
-	c.args++
-	c.message = msgp.AppendString(c.message, s)
+	c.count++
+	c.args = msgp.AppendString(c.args, s)
 	return c
 }
 
 // Bytes adds a string argument from bytes.
 func (c *Call) Bytes(b []byte) *Call {
-	c.args++
-	c.message = msgp.AppendBytes(c.message, b)
+	c.count++
+	c.args = msgp.AppendBytes(c.args, b)
 	return c
 }
 
 // Int adds an integer argument.
 func (c *Call) Int(n int) *Call {
-	c.args++
-	c.message = msgp.AppendInt(c.message, n)
+	c.count++
+	c.args = msgp.AppendInt(c.args, n)
 	return c
 }
 
@@ -141,27 +137,27 @@ func (c *Call) Limit(max int) *Call {
 
 // Bool adds a boolean argument.
 func (c *Call) Bool(b bool) *Call {
-	c.args++
-	c.message = msgp.AppendBool(c.message, b)
+	c.count++
+	c.args = msgp.AppendBool(c.args, b)
 	return c
 }
 
 // Nil adds an argument that is nil in Lua.
 func (c *Call) Nil() *Call {
-	c.args++
-	c.message = msgp.AppendNil(c.message)
+	c.count++
+	c.args = msgp.AppendNil(c.args)
 	return c
 }
 
 // Headers adds a map of names to lists of values as an argument.
 func (c *Call) Headers(h map[string][]string) *Call {
-	c.args++
-	c.message = msgp.AppendMapHeader(c.message, uint32(len(h)))
+	c.count++
+	c.args = msgp.AppendMapHeader(c.args, uint32(len(h)))
 	for name, values := range h {
-		c.message = msgp.AppendString(c.message, name)
-		c.message = msgp.AppendArrayHeader(c.message, uint32(len(values)))
+		c.args = msgp.AppendString(c.args, name)
+		c.args = msgp.AppendArrayHeader(c.args, uint32(len(values)))
 		for _, v := range values {
-			c.message = msgp.AppendString(c.message, v)
+			c.args = msgp.AppendString(c.args, v)
 		}
 	}
 	return c
@@ -172,12 +168,12 @@ func (c *Call) Headers(h map[string][]string) *Call {
 // map[string]interface{} and []interface{} of these. Another type makes the
 // call fail with "invalid type: T" without being sent.
 func (c *Call) Value(v interface{}) *Call {
-	if c.args++; c.args > MaxArguments {
-		c.err = fmt.Errorf("%d arguments: the limit is %d", c.args, MaxArguments)
+	if c.count++; c.count > MaxArguments {
+		c.err = fmt.Errorf("%d arguments: the limit is %d", c.count, MaxArguments)
 		return c
 	}
 	if c.err == nil {
-		c.message, c.err = appendValue(c.message, v, 0)
+		c.args, c.err = appendValue(c.args, v, 0)
 	}
 	return c
 }
@@ -245,18 +241,31 @@ func appendValue(b []byte, v interface{}, depth int) ([]byte, error) {
 	return b, fmt.Errorf("invalid type: %T", v)
 }
 
-// send runs the call; the caller reads the result and unlocks.
-func (c *Call) send() error {
+// get runs a call that has a result; the caller reads it and unlocks.
+func (c *Call) get() error {
 	if c.err != nil {
 		return c.err
 	}
-	return c.transport.RoundTrip(c)
+	return c.transport.Get(c)
 }
 
 // Done runs a call that has no result.
 func (c *Call) Done() error {
 	defer c.mu.Unlock()
-	return c.send()
+	if c.err != nil {
+		return c.err
+	}
+	return c.transport.Post(c)
+}
+
+// Log runs a call that writes a line at a level of nginx, unless the line would
+// not be written.
+func (c *Call) Log(level int) error {
+	defer c.mu.Unlock()
+	if c.err != nil || level > c.transport.LogLevel() {
+		return c.err
+	}
+	return c.transport.Post(c)
 }
 
 // Exit runs a call that ends the event.

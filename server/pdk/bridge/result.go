@@ -19,10 +19,10 @@ func ReturnTypeError(expected string) error {
 // ToString runs the call and gives its result as a string: "" for nil.
 func (c *Call) ToString() (string, error) {
 	defer c.mu.Unlock()
-	if err := c.send(); err != nil {
+	if err := c.get(); err != nil {
 		return "", err
 	}
-	return stringOf(c.Result())
+	return stringOf(c.result)
 }
 
 func stringOf(b []byte) (string, error) {
@@ -55,10 +55,10 @@ func (c *Call) ToInt() (int, error) {
 // ToNumber runs the call and gives its result as a number: 0 for nil.
 func (c *Call) ToNumber() (float64, error) {
 	defer c.mu.Unlock()
-	if err := c.send(); err != nil {
+	if err := c.get(); err != nil {
 		return 0, err
 	}
-	v, _, err := readValue(c.Result(), 0)
+	v, _, err := readValue(c.result, 0)
 	if err != nil || v == nil {
 		return 0, err
 	}
@@ -86,10 +86,10 @@ func (c *Call) ToBool() (bool, error) {
 // []interface{} or map[string]interface{} of these.
 func (c *Call) ToValue() (interface{}, error) {
 	defer c.mu.Unlock()
-	if err := c.send(); err != nil {
+	if err := c.get(); err != nil {
 		return nil, err
 	}
-	v, _, err := readValue(c.Result(), 0)
+	v, _, err := readValue(c.result, 0)
 	return v, err
 }
 
@@ -97,14 +97,14 @@ func (c *Call) ToValue() (interface{}, error) {
 // values, which is never nil without an error.
 func (c *Call) ToHeaders() (map[string][]string, error) {
 	defer c.mu.Unlock()
-	if err := c.send(); err != nil {
+	if err := c.get(); err != nil {
 		return nil, err
 	}
 	headers := map[string][]string{}
-	if msgp.IsNil(c.Result()) {
+	if msgp.IsNil(c.result) {
 		return headers, nil
 	}
-	n, b, err := msgp.ReadMapHeaderBytes(c.Result())
+	n, b, err := msgp.ReadMapHeaderBytes(c.result)
 	for ; n > 0 && err == nil; n-- {
 		var name string
 		var values []string
@@ -153,10 +153,10 @@ const (
 // to a file is read here: the server needs the rights to do so.
 func (c *Call) ToBody() ([]byte, error) {
 	defer c.mu.Unlock()
-	if err := c.send(); err != nil {
+	if err := c.get(); err != nil {
 		return nil, err
 	}
-	n, b, err := msgp.ReadArrayHeaderBytes(c.Result())
+	n, b, err := msgp.ReadArrayHeaderBytes(c.result)
 	if err != nil || n != 2 {
 		return nil, errors.Join(err, ReturnTypeError("body"))
 	}
@@ -203,10 +203,10 @@ func readSpooled(name string) ([]byte, error) {
 // ToCaptures runs the call and gives its result as URI captures.
 func (c *Call) ToCaptures() (unnamed [][]byte, named map[string][]byte, err error) {
 	defer c.mu.Unlock()
-	if err := c.send(); err != nil {
+	if err := c.get(); err != nil {
 		return nil, nil, err
 	}
-	v, _, err := readValue(c.Result(), 0)
+	v, _, err := readValue(c.result, 0)
 	if err != nil || v == nil {
 		return nil, nil, err
 	}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/kongring/kongring/ring"
+	"github.com/kongring/kongring/server/pdk/bridge"
+	"github.com/kongring/kongring/server/wire"
+)
+
+// The PDK calls of an event: what is known is not asked, what gives nothing
+// waits for the next message, and the rest is one round trip. All of it runs
+// under the lock of the event's call.
+
+// Get implements bridge.Transport.
+func (ev *event) Get(c *bridge.Call) error {
+	if err := ev.over(); err != nil {
+		return err
+	}
+	id, args := c.Method(), c.Args()
+	class := wire.Methods[id].Class
+	if class == wire.ClassDynamic {
+		return ev.ask(c, args)
+	}
+	key := ev.memo.key(id, args)
+	if k := ev.memo.find(id, key); k != nil {
+		if k.prefetched {
+			ev.tally.prefetchHits++
+		} else {
+			ev.tally.memoHits++
+		}
+		c.SetResult(k.value)
+		return nil
+	}
+	constant := ev.session.constant(id, args)
+	if constant != nil {
+		if value := constant.Load(); value != nil {
+			ev.tally.memoHits++
+			c.SetResult(*value)
+			return nil
+		}
+	}
+	if err := ev.ask(c, args); err != nil {
+		return err
+	}
+	result := ev.answer[wire.HeadSize:]
+	if constant != nil {
+		value := append([]byte(nil), result...)
+		constant.Store(&value)
+	} else if !ev.session.server.options.noMemo {
+		ev.memo.learn(id, key, result)
+	}
+	return nil
+}
+
+// ask makes a round trip.
+func (ev *event) ask(c *bridge.Call, args []byte) error {
+	if err := ev.roundTrip(c.Method(), args); err != nil {
+		return err
+	}
+	c.SetResult(ev.answer[wire.HeadSize:])
+	return nil
+}
+
+// Bounds of the writes that wait for a message to travel with. Beyond them they
+// are sent by themselves.
+const (
+	maxWrites     = 1024
+	maxWriteBytes = 32 << 10
+)
+
+// Post implements bridge.Transport.
+func (ev *event) Post(c *bridge.Call) error {
+	if err := ev.over(); err != nil {
+		return err
+	}
+	id, args := c.Method(), c.Args()
+	ev.memo.forget(wire.Methods[id].Changes)
+	if ev.session.server.options.syncWrites {
+		return ev.roundTrip(id, args)
+	}
+	ev.tally.posted++
+	ev.out = binary.LittleEndian.AppendUint16(ev.out, uint16(id))
+	ev.out = append(ev.out, args...)
+	ev.writes++
+	if ev.writes < maxWrites && len(ev.out) < maxWriteBytes {
+		return nil
+	}
+	return ev.roundTrip(0, nil)
+}
+
+// Exit implements bridge.Transport.
+func (ev *event) Exit(c *bridge.Call) {
+	if !ev.state.CompareAndSwap(eventRunning, eventOver) {
+		return
+	}
+	n := ev.session
+	err := ev.send(wire.TypeExit, wire.StatusOK, c.Method(), c.Args(), "", ev.sessionOver)
+	if errors.Is(err, errTooLong) {
+		err = ev.send(wire.TypeDone, wire.StatusFailed, 0, nil, c.Method().String()+": "+err.Error(), ev.sessionOver)
+	}
+	if err != nil && !n.ended.Load() {
+		n.end(err)
+	}
+	ev.end(fmt.Errorf("%w: it ended with %s", bridge.ErrOver, c.Method()))
+}
+
+// LogLevel implements bridge.Transport.
+func (ev *event) LogLevel() int { return ev.session.rings.logLevel() }
+
+// roundTrip sends a CALL and waits for its RETURN, which ev.answer has then.
+func (ev *event) roundTrip(id wire.MethodID, args []byte) error {
+	ev.tally.roundTrips++
+	ev.waiting.Store(true)
+	if err := ev.send(wire.TypeCall, wire.StatusOK, id, args, "", ev.over); err != nil {
+		ev.waiting.Store(false)
+		if errors.Is(err, ring.ErrCorrupt) {
+			ev.session.end(err) // now: the handler may not return because of the error
+		}
+		return err
+	}
+	if err := ev.await(); err != nil {
+		return err
+	}
+	if ev.status != wire.StatusOK {
+		text, _, _ := msgp.ReadStringBytes(ev.answer[wire.HeadSize:])
+		return fmt.Errorf("%s: %s", id, text)
+	}
+	return nil
+}
+
+// await waits for the answer: as the session's reader, if this goroutine still
+// has a claim on the role, else for the reader's wake-up.
+func (ev *event) await() error {
+	if r := ev.reader; r != nil {
+		if r.back() {
+			err := r.serve(ev)
+			if err == nil {
+				r.leave()
+				err = ev.answered()
+			}
+			return err
+		}
+		ev.instance.slow[ev.phase].Store(slowEvents)
+		ev.reader = nil
+	}
+	for ev.waiting.Load() {
+		select {
+		case <-ev.wake:
+		case <-ev.session.ctx.Done():
+			return errClosed
+		}
+		if err := ev.over(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answered tells apart what ended serve: the answer, or the event's end.
+func (ev *event) answered() error {
+	if ev.waiting.Load() {
+		return ev.over()
+	}
+	return nil
+}

@@ -1,0 +1,361 @@
+package server_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/kongring/kongring/server"
+	"github.com/kongring/kongring/server/pdk"
+	"github.com/kongring/kongring/server/pdk/bridge"
+	"github.com/kongring/kongring/server/wire"
+)
+
+// The tests of fewer round trips: posted writes, the memo, learned prefetch.
+
+// write is a posted write as it stands in a message.
+type write struct {
+	method string
+	args   []interface{}
+}
+
+// writes takes the posted writes off a message and gives what is behind them.
+func writes(t *testing.T, head wire.Head, body []byte) ([]write, []byte) {
+	t.Helper()
+	var out []write
+	for range head.Arg >> wire.ArgWrites {
+		id := wire.MethodID(binary.LittleEndian.Uint16(body))
+		args, rest, err := msgp.ReadIntfBytes(body[2:])
+		require.NoError(t, err)
+		out = append(out, write{id.String(), args.([]interface{})})
+		body = rest
+	}
+	return out, body
+}
+
+func TestWritesRideWithTheNextMessage(t *testing.T) {
+	_, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		must(kong.Response.SetHeader("a", "1"))
+		must(kong.Log.Err("line"))
+		_, err := kong.Request.GetPath()
+		must(err)
+		must(kong.Response.SetStatus(201))
+	}))
+	w := attach(t, socket)
+	head := w.event(0, w.instance("scripted", `{}`))
+
+	call, body := w.expect(wire.TypeCall, head)
+	posted, args := writes(t, call, body)
+	require.Equal(t, []write{
+		{"kong.response.set_header", []interface{}{"a", "1"}}, {"kong.log.err", []interface{}{"line"}},
+	}, posted)
+	require.Equal(t, wire.RequestGetPath, wire.MethodID(call.Arg&wire.ArgMethod))
+	require.Equal(t, []byte{0xdc, 0, 0}, args)
+	w.answer(head, msgp.AppendString(nil, "/"))
+
+	done, body := w.expect(wire.TypeDone, head)
+	posted, rest := writes(t, done, body)
+	require.Equal(t, []write{{"kong.response.set_status", []interface{}{int64(201)}}}, posted)
+	require.Empty(t, rest)
+}
+
+func TestManyWritesAreSentEarly(t *testing.T) {
+	const n = 5000
+	_, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		for i := range n {
+			must(kong.Log.Err(i))
+		}
+		kong.Response.ExitStatus(204)
+	}))
+	w := attach(t, socket)
+	head := w.event(0, w.instance("scripted", `{}`))
+	next := 0
+	for {
+		got, body := w.receive()
+		posted, _ := writes(t, got, body)
+		for _, p := range posted {
+			require.EqualValues(t, next, p.args[0])
+			next++
+		}
+		if got.Type == wire.TypeExit {
+			break
+		}
+		require.Zero(t, got.Arg&wire.ArgMethod, "nothing is called")
+		w.answer(head, msgp.AppendNil(nil))
+	}
+	require.Equal(t, n, next, "the exit comes behind all writes")
+}
+
+func TestLinesBelowTheLogLevelStayHere(t *testing.T) {
+	errs := make(chan error, 2)
+	_, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		errs <- kong.Log.Info("dropped")
+		errs <- kong.Log.Debug(struct{}{})
+		must(kong.Log.Notice("kept"))
+	}))
+	w := attach(t, socket)
+	wire.WorkerCountersAt(w.a.Segment.Region(wire.RegionWorkerCounters)).LogLevel = 6 // notice
+	done, body := w.expect(wire.TypeDone, w.event(0, w.instance("scripted", `{}`)))
+	posted, _ := writes(t, done, body)
+	require.Equal(t, []write{{"kong.log.notice", []interface{}{"kept"}}}, posted)
+	require.NoError(t, <-errs)
+	require.ErrorContains(t, <-errs, "invalid type", "a fault of the plugin is told all the same")
+}
+
+func TestAGetterIsAskedOnce(t *testing.T) {
+	_, socket := plain(t, server.WithoutPrefetch(), withScript(func(_ *scripted, kong *pdk.PDK) {
+		for _, name := range []string{"X-One", "x-one", "x_one"} {
+			got, err := kong.Request.GetHeader(name)
+			must(err)
+			if got != "v" {
+				panic(got)
+			}
+		}
+		_, err := kong.Request.GetHeader("x-two")
+		must(err)
+		// A write forgets what it may change, and nothing else.
+		must(kong.ServiceRequest.SetHeader("x-one", "w"))
+		_, err = kong.Request.GetHeader("x-one")
+		must(err)
+		for range 3 {
+			_, err = kong.Request.GetPath()
+			must(err)
+			must(kong.Response.SetHeader("a", "b"))
+		}
+		_, err = kong.Nginx.GetVar("x") // changes at any time
+		must(err)
+		_, err = kong.Nginx.GetVar("x")
+		must(err)
+	}))
+	w := attach(t, socket)
+	head := w.event(0, w.instance("scripted", `{}`))
+	for _, want := range []string{
+		"request.get_header [x-one]", "request.get_header [x-two]", "request.get_header [x-one]",
+		"request.get_path []", "nginx.get_var [x]", "nginx.get_var [x]",
+	} {
+		call, body := w.expect(wire.TypeCall, head)
+		_, args := writes(t, call, body)
+		list, _, err := msgp.ReadIntfBytes(args)
+		require.NoError(t, err)
+		name := wire.MethodID(call.Arg & wire.ArgMethod).String()
+		if want == "request.get_header [x-one]" {
+			require.Contains(t, []string{"[X-One]", "[x-one]"}, fmt.Sprint(list))
+			require.Equal(t, "kong.request.get_header", name)
+		} else {
+			require.Equal(t, "kong."+want, fmt.Sprint(name, " ", list))
+		}
+		w.answer(head, msgp.AppendString(nil, "v"))
+	}
+	w.expect(wire.TypeDone, head)
+}
+
+func TestAConstantIsAskedOnceInASession(t *testing.T) {
+	_, socket := plain(t, server.WithoutPrefetch(), withScript(func(_ *scripted, kong *pdk.PDK) {
+		if got, err := kong.Nginx.GetSubsystem(); err != nil || got != "http" {
+			panic(got)
+		}
+	}))
+	w := attach(t, socket)
+	in := w.instance("scripted", `{}`)
+	head := w.event(0, in)
+	w.expect(wire.TypeCall, head)
+	w.answer(head, msgp.AppendString(nil, "http"))
+	w.expect(wire.TypeDone, head)
+	for range 5 {
+		w.expect(wire.TypeDone, w.event(0, in))
+	}
+}
+
+// profiled runs events, answers their calls, sends values along as the server's
+// profiles ask for it, and gives the methods that were still asked for.
+type profiled struct {
+	*worker
+	version uint32
+	getters []string
+}
+
+func (p *profiled) run(in uint32) (asked []string) {
+	p.t.Helper()
+	head := p.head(wire.TypeEvent, 0)
+	head.Code, head.Arg = wire.PhaseAccess, in
+	var body []byte
+	if p.version > 0 {
+		body = binary.LittleEndian.AppendUint32(nil, p.version)
+		body = binary.LittleEndian.AppendUint16(body, uint16(len(p.getters)))
+		for range p.getters {
+			value := msgp.AppendString(nil, "prefetched")
+			body = append(binary.LittleEndian.AppendUint32(body, uint32(len(value))), value...)
+		}
+	}
+	p.send(head, body)
+	for {
+		got, body := p.receive()
+		switch got.Type {
+		case wire.TypeProfile:
+			p.learn(body)
+		case wire.TypeCall:
+			asked = append(asked, wire.MethodID(got.Arg&wire.ArgMethod).String())
+			p.answer(head, msgp.AppendString(nil, "asked"))
+		case wire.TypeDone:
+			require.Zero(p.t, got.Code, "%s", body)
+			return asked
+		}
+	}
+}
+
+func (p *profiled) learn(body []byte) {
+	p.t.Helper()
+	p.version, p.getters = binary.LittleEndian.Uint32(body), nil
+	n := binary.LittleEndian.Uint16(body[4:])
+	body = body[6:]
+	for range n {
+		id := wire.MethodID(binary.LittleEndian.Uint16(body))
+		args, rest, err := msgp.ReadIntfBytes(body[2:])
+		require.NoError(p.t, err)
+		p.getters = append(p.getters, fmt.Sprint(id, args))
+		body = rest
+	}
+}
+
+// A new habit comes within about a hundred events, and an old one goes.
+func TestProfileLearnsAndForgets(t *testing.T) {
+	habit := make(chan string, 1)
+	s, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		which := <-habit
+		habit <- which
+		got, err := kong.Request.GetHeader(which)
+		must(err)
+		if got == "" {
+			panic("no value")
+		}
+	}))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("scripted", `{}`)
+	for _, which := range []string{"x-a", "x-b", "x-c"} {
+		habit <- which
+		for range 100 {
+			p.run(in)
+		}
+		require.Equal(t, []string{"kong.request.get_header [" + which + "]"}, p.getters)
+		for range 100 {
+			require.Empty(t, p.run(in), "nothing is asked for any more")
+		}
+		<-habit
+	}
+	c := s.Stats().Sessions[0].Server
+	require.Greater(t, c.PrefetchHits, uint64(300))
+	require.Less(t, c.Profiles, uint64(12))
+}
+
+// A plugin that asks for something else at each event costs no profile at each.
+func TestProfileOfAPluginWithoutHabits(t *testing.T) {
+	n := 0
+	s, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		n++
+		_, err := kong.Request.GetHeader(fmt.Sprint("x-", n))
+		must(err)
+	}))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("scripted", `{}`)
+	for range 1000 {
+		p.run(in)
+	}
+	require.Zero(t, s.Stats().Sessions[0].Server.Profiles)
+}
+
+// Never a body, and nothing that changes at any time.
+func TestWhatIsNeverPrefetched(t *testing.T) {
+	s, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		_, _ = kong.Request.GetRawBody()
+		_, _ = kong.Nginx.GetVar("x")
+		_ = kong.Response.SetHeader("a", "b")
+	}))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("scripted", `{}`)
+	for range 200 {
+		p.run(in)
+	}
+	require.Zero(t, s.Stats().Sessions[0].Server.Profiles)
+}
+
+// Values that make no sense end the session, with a reason.
+func TestValuesThatLie(t *testing.T) {
+	event := func(version uint32, count uint16, rest ...byte) []byte {
+		return append(binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint32(nil, version), count), rest...)
+	}
+	for _, tc := range []struct {
+		name string
+		body []byte
+	}{
+		{"too short", []byte{1, 0, 0}},
+		{"more values than the profile has", event(1, 40)},
+		{"values that end early", event(1, 1, 9)},
+		{"a value longer than the message", event(1, 1, 200, 0, 0, 0, 1)},
+		{"the longest length but one", event(1, 1, 0xfe, 0xff, 0xff, 0xff)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+				_, err := kong.Request.GetPath()
+				must(err)
+			}))
+			p := &profiled{worker: attach(t, socket)}
+			in := p.instance("scripted", `{}`)
+			for p.version == 0 {
+				p.run(in)
+			}
+			require.Equal(t, uint32(1), p.version)
+			head := p.head(wire.TypeEvent, 0)
+			head.Code, head.Arg = wire.PhaseAccess, in
+			p.send(head, tc.body)
+			require.Eventually(t, func() bool { return s.Stats().SessionsFailed == 1 }, patience, time.Millisecond)
+		})
+	}
+}
+
+// A value of an unknown profile, or one that could not be had, is asked for.
+func TestValuesThatAreMissing(t *testing.T) {
+	_, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		got, err := kong.Request.GetPath()
+		must(err)
+		if got != "asked" {
+			panic(got)
+		}
+	}))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("scripted", `{}`)
+	for _, body := range [][]byte{
+		binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint32(nil, 99), 3),
+		append(binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint32(nil, 0), 0), 1),
+	} {
+		head := p.head(wire.TypeEvent, 0)
+		head.Code, head.Arg = wire.PhaseAccess, in
+		p.send(head, body)
+		p.expect(wire.TypeCall, head)
+		p.answer(head, msgp.AppendString(nil, "asked"))
+		p.expect(wire.TypeDone, head)
+	}
+}
+
+// A PDK that outlives its event does not reach the next one, whose values are
+// not its business.
+func TestKeptPDKReadsNothing(t *testing.T) {
+	kept := make(chan *pdk.PDK, 100)
+	_, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) { kept <- kong }))
+	w := attach(t, socket)
+	in := w.instance("scripted", `{}`)
+	for range 50 {
+		w.expect(wire.TypeDone, w.event(0, in))
+		_, err := (<-kept).Request.GetPath()
+		require.ErrorIs(t, err, bridge.ErrOver)
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
