@@ -409,6 +409,8 @@ func TestDoorbellIsReplaced(t *testing.T) {
 		Kind: shm.HelloDoorbell, App: wire.Version, Session: w.a.Welcome.Session, Token: w.a.Welcome.Token,
 	}, patience)
 	require.NoError(t, err)
+	overdue := time.AfterFunc(patience, func() { _ = old.Close() })
+	defer overdue.Stop()
 	for err = old.WaitRing(); err == nil; {
 		err = old.WaitRing()
 	}

@@ -151,8 +151,9 @@ func (r *rings) tryWrite(frame []byte, more bool, w waiter) (bool, error) {
 			}
 			return false, nil
 		}
+		// Wait took its announcement back, and with it that of the others.
 		delete(r.waiting, w)
-		r.starved.Store(int32(len(r.waiting)))
+		r.wakeAll()
 	}
 }
 

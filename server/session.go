@@ -45,6 +45,8 @@ type session struct {
 
 	constants [len(wire.Methods)]atomic.Pointer[[]byte] // values of ClassConstant
 
+	doorbells sync.Mutex // orders doorbell connections by their welcome
+
 	mu        sync.Mutex
 	instances []*opened      // by number on the wire, less 1; nil where closed
 	open      sync.WaitGroup // goroutines that may touch the session's memory
@@ -174,6 +176,10 @@ func (n *session) ringWith(c *shm.Conn, h shm.Hello) error {
 	if subtle.ConstantTimeCompare(h.Token[:], n.token[:]) != 1 {
 		return errors.New("wrong token")
 	}
+	// Both in one: a worker that has its welcome may open the next connection,
+	// which must not be taken for the older of the two.
+	n.doorbells.Lock()
+	defer n.doorbells.Unlock()
 	if err := c.Welcome(wire.Version, shm.Welcome{Session: n.id}, nil, nil); err != nil {
 		return err
 	}
