@@ -119,6 +119,7 @@ func (c *Consumer) Read(buf []byte) (Frame, bool, error) {
 func (c *Consumer) ClaimWake() bool {
 	// sync P4: Consumed is stored before this load, in one total order; pairs
 	// with Producer.Wait.
+	fence()
 	return c.ctl.Starved.Load() == 1 && c.ctl.Starved.CompareAndSwap(1, 0)
 }
 
@@ -131,6 +132,7 @@ func (c *Consumer) Sleep() bool {
 	// sync P3: announced before the second look at the ring, in one total
 	// order; pairs with Producer.ClaimWake.
 	c.ctl.Sleeping.Store(1)
+	fence()
 	if c.Ready() {
 		c.Awake()
 		return false

@@ -107,6 +107,7 @@ func (p *Producer) clearAhead(size uint32) {
 func (p *Producer) ClaimWake() bool {
 	// sync P3: the frames are stored before this load, in one total order
 	// (Go's atomics are sequentially consistent); pairs with Consumer.Sleep.
+	fence()
 	return p.ctl.Sleeping.Load() == 1 && p.ctl.Sleeping.CompareAndSwap(1, 0)
 }
 
@@ -119,6 +120,7 @@ func (p *Producer) Wait(n int) bool {
 	// sync P4: announced before the second look at Consumed; pairs with
 	// Consumer.ClaimWake.
 	p.ctl.Starved.Store(1)
+	fence()
 	size := frameSize(uint32(n))
 	pad := uint32(0)
 	if room := p.capacity() - p.pos&p.mask(); size > room {

@@ -334,81 +334,120 @@ local function put_foreign(self, v, kind)
 end
 
 
--- depth: the number of tables around v.
-local function encode(self, v, depth)
+-- Anything but a table, or a string marked by _M.bin.
+local function put_scalar(self, v)
   local kind = type(v)
 
   if kind == "string" then
     self:put_str(v)
-    return true
   elseif kind == "number" then
     self:put_number(v)
-    return true
   elseif kind == "boolean" then
     self:put_u8(v and 0xc3 or 0xc2)
-    return true
   elseif kind == "nil" then
     self:put_u8(0xc0)
-    return true
   elseif kind == "userdata" or kind == "cdata" then
     return put_foreign(self, v, kind)
-  elseif kind ~= "table" then
-    return nil, "cannot encode a " .. kind
-  end
-
-  local mt = getmetatable(v)
-  if mt == bin_mt then
+  elseif kind == "table" then
     local s = v[1]
     if type(s) ~= "string" then
       return nil, "cannot encode a " .. type(s) .. " as bin"
     end
-
     self:put_bin(s)
-    return true
-  end
-
-  if depth >= MAX_DEPTH then
-    return nil, fmt("cannot encode tables nested deeper than %d", MAX_DEPTH)
-  end
-
-  local n, is_array
-  if mt and mt == _M.array_mt then
-    n, is_array = #v, true
   else
-    n, is_array = measure(v)
-    is_array = is_array or n == 0 and mt and mt == cjson.empty_array_mt
-  end
-
-  if is_array then
-    self:put_array(n)
-    for i = 1, n do
-      local ok, err = encode(self, rawget(v, i), depth + 1)
-      if not ok then
-        return nil, err
-      end
-    end
-
-    return true
-  end
-
-  self:put_map(n)
-  for k, item in next, v do
-    local ktype = type(k)
-    if ktype == "table" or ktype == "userdata" or istype(void_t, k) then
-      return nil, "cannot encode a " .. ktype .. " as a map key"
-    end
-
-    local ok, err = encode(self, k, depth + 1)
-    if ok then
-      ok, err = encode(self, item, depth + 1)
-    end
-
-    if not ok then
-      return nil, err
-    end
+    return nil, "cannot encode a " .. kind
   end
 
   return true
+end
+
+
+-- The tables being written or read, outermost first, by depth: the table, its
+-- number of elements (still to come, when reading), the index reached in an
+-- array or false for a map, the key reached in a map.
+--
+-- This takes the place of recursion, which LuaJIT 2.1-20230119 compiles wrongly
+-- where it meets a loop: elements were read that were not there. Nothing in
+-- between yields or runs a metamethod, so all share one stack.
+local TABLE, COUNT, INDEX, KEY = {}, {}, {}, {}
+
+
+-- Lets go of the tables after a failure; without one, each goes as it ends.
+local function unwind(depth)
+  for i = 1, min(depth, MAX_DEPTH) do
+    TABLE[i], KEY[i] = nil, nil
+  end
+end
+
+
+local function begin_table(self, t, depth)
+  if depth > MAX_DEPTH then
+    return nil, fmt("cannot encode tables nested deeper than %d", MAX_DEPTH)
+  end
+
+  local mt = getmetatable(t)
+  local n, is_array
+  if mt and mt == _M.array_mt then
+    n, is_array = #t, true
+  else
+    n, is_array = measure(t)
+    is_array = is_array or n == 0 and mt and mt == cjson.empty_array_mt
+  end
+
+  TABLE[depth], COUNT[depth], INDEX[depth] = t, n, is_array and 0 or false
+  if is_array then
+    self:put_array(n)
+  else
+    self:put_map(n)
+  end
+
+  return true
+end
+
+
+local function put_table(self, root)
+  local depth = 1
+  local ok, err = begin_table(self, root, 1)
+
+  while ok and depth > 0 do
+    local t, index = TABLE[depth], INDEX[depth]
+    local more, v
+
+    if index then
+      index = index + 1
+      INDEX[depth] = index
+      more = index <= COUNT[depth]
+      v = rawget(t, index)
+
+    else
+      local k
+      k, v = next(t, KEY[depth])
+      KEY[depth] = k
+      local kind = type(k)
+      more = kind ~= "nil"
+      if kind == "table" or kind == "userdata" or istype(void_t, k) then
+        ok, err = nil, "cannot encode a " .. kind .. " as a map key"
+      elseif more then
+        ok, err = put_scalar(self, k)
+      end
+    end
+
+    if not more then
+      TABLE[depth] = nil
+      depth = depth - 1
+    elseif ok and type(v) == "table" and getmetatable(v) ~= bin_mt then
+      depth = depth + 1
+      ok, err = begin_table(self, v, depth)
+    elseif ok then
+      ok, err = put_scalar(self, v)
+    end
+  end
+
+  if not ok then
+    unwind(depth)
+  end
+
+  return ok, err
 end
 
 
@@ -416,7 +455,13 @@ end
 -- @return true, or nil and why the value cannot be written
 function buffer:put_value(v)
   local len = self.len
-  local ok, err = encode(self, v, 0)
+  local ok, err
+  if type(v) == "table" and getmetatable(v) ~= bin_mt then
+    ok, err = put_table(self, v)
+  else
+    ok, err = put_scalar(self, v)
+  end
+
   if not ok then
     self.len = len
     return nil, err
@@ -659,60 +704,97 @@ function reader:read_int()
 end
 
 
--- depth: the number of arrays and maps around the value. Returns the value,
--- or nil and an error; within arrays and maps, `null` for nil.
-local function decode(self, depth)
-  local pos = self.pos
-  local n, c = read_head(self)
-  if not n then
-    return nil, c
-  end
-
+-- The value behind a head that is no array's or map's; `none` for nil.
+local function read_scalar(self, n, c, none)
   local kind = KIND[c]
+
   if kind == "string" then
     return to_str(self, n)
   elseif kind == "integer" then
     return to_integer(n, c)
   elseif kind == "boolean" then
     return n == 1
-  elseif kind == "nil" then
-    return depth > 0 and null or nil
   elseif kind == "float" then
     return to_float(n, c)
-  elseif depth >= MAX_DEPTH then
-    return nil, fmt("%s nested deeper than %d at byte %d", kind, MAX_DEPTH,
-                    pos)
   end
 
-  local is_map, size = kind == "map", min(n, MAX_PREALLOC)
+  return none
+end
+
+
+-- The empty table for the array or map whose head was read last.
+local function open_table(self, n, c, depth)
+  if depth > MAX_DEPTH then
+    return nil, fmt("%s nested deeper than %d at byte %d", KIND[c], MAX_DEPTH,
+                    self.pos - 1 - TAIL[c])
+  end
+
+  local is_map, size = KIND[c] == "map", min(n, MAX_PREALLOC)
   local t = new_tab(is_map and 0 or size, is_map and size or 0)
   if n == 0 and not is_map then
     setmetatable(t, _M.array_mt)
   end
 
-  for i = 1, n do
-    local k, v, err = i, nil, nil
+  TABLE[depth], COUNT[depth], INDEX[depth] = t, n, not is_map and 0
+  return t
+end
 
-    if is_map then
-      pos = self.pos
-      k, err = decode(self, depth + 1)
-      if not err and (k == null or type(k) == "table" or k ~= k) then
-        err = fmt("unusable map key at byte %d", pos)
+
+-- Reads what belongs in the tables on the stack, from depth 1 on, where nil is
+-- read as `none`. Returns true, or nil and an error.
+local function fill(self, none)
+  local depth, err = 1, nil
+
+  while depth > 0 and not err do
+    local t, left, k = TABLE[depth], COUNT[depth], INDEX[depth]
+    COUNT[depth] = left - 1
+
+    if left == 0 then
+      TABLE[depth] = nil
+      depth = depth - 1
+
+    else
+      local pos = self.pos
+      local n, c = read_head(self)
+      if k then
+        k = k + 1
+        INDEX[depth] = k
+
+      elseif n then
+        k = nil
+        if not NESTS[c] then
+          k = read_scalar(self, n, c, nil)
+        end
+        if k == nil or k ~= k then
+          n, c = nil, fmt("unusable map key at byte %d", pos)
+        else
+          n, c = read_head(self)
+        end
+      end
+
+      if not n then
+        err = c
+      elseif NESTS[c] then
+        depth = depth + 1
+        local inner
+        inner, err = open_table(self, n, c, depth)
+        if inner then
+          t[k] = inner
+        end
+      elseif depth == 1 then
+        t[k] = read_scalar(self, n, c, none)
+      else
+        t[k] = read_scalar(self, n, c, null)
       end
     end
-
-    if not err then
-      v, err = decode(self, depth + 1)
-    end
-
-    if err then
-      return nil, err
-    end
-
-    t[k] = v
   end
 
-  return t
+  if err then
+    unwind(depth)
+    return nil, err
+  end
+
+  return true
 end
 
 
@@ -720,13 +802,23 @@ end
 -- @return true and the value, or false and what is wrong with the bytes
 function reader:read_value()
   local pos = self.pos
-  local v, err = decode(self, 0)
-  if err then
+  local n, c = read_head(self)
+  if not n then
+    return false, c
+  end
+
+  if not NESTS[c] then
+    return true, read_scalar(self, n, c, nil)
+  end
+
+  local t = open_table(self, n, c, 1)
+  local ok, err = fill(self, null)
+  if not ok then
     self.pos = pos
     return false, err
   end
 
-  return true, v
+  return true, t
 end
 
 
@@ -742,16 +834,13 @@ function reader:read_args(t)
 
   local before = t.n or #t
   t.n = n > before and n or before
+  TABLE[1], COUNT[1], INDEX[1] = t, n, 0
 
-  for i = 1, n do
-    local v
-    v, err = decode(self, 0)
-    if err then
-      self.pos = pos
-      return nil, err
-    end
-
-    t[i] = v
+  local ok
+  ok, err = fill(self, nil)
+  if not ok then
+    self.pos = pos
+    return nil, err
   end
 
   for i = n + 1, before do
