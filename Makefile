@@ -13,10 +13,11 @@ HELPER_FLAGS = $(shell cat luabridge/helper/flags)
 # What Debian 12 has to have: nginx with Lua, and what the tests compare with.
 # luajit2, not luajit, which conflicts with it.
 PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
-           lua-messagepack lua-check spin
+           lua-messagepack lua-check spin wrk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit race fuzz model lint generate build install clean bench-ring
+.PHONY: help setup demo test unit race fuzz model lint generate build install clean \
+        bench bench-quick bench-ring
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +68,7 @@ lint: ## gofmt, go vet, staticcheck, luacheck
 	$(GO) vet ./...
 	GOARCH=arm64 $(GO) vet ./ring ./shm ./server/...
 	$(GO) tool staticcheck ./...
-	luacheck -q luabridge
+	luacheck -q luabridge bench
 
 generate: ## write the generated files anew: messages, Lua and C layout, method table
 	$(GO) generate ./server/... ./luabridge/...
@@ -82,6 +83,12 @@ install: $(HELPER) ## put the bridge where Kong finds it: PREFIX (/usr/local)
 	install -d $(LUADIR)/kongring
 	install -m 644 luabridge/kongring/*.lua $(LUADIR)/kongring
 	install -m 755 $(HELPER) $(LUADIR)/kongring
+
+bench: build ## whole requests and events, Go beside Lua, with a picture: about 10 minutes
+	$(GO) run ./bench/run -picture bench/results
+
+bench-quick: build ## the same, roughly, in under a minute; OUT=file.json
+	$(GO) run ./bench/run -quick $(if $(OUT),-out $(OUT))
 
 bench-ring: build ## round trips through the ring beside the machine's own limit
 	$(GO) run ./bench/ring

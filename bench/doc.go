@@ -26,4 +26,11 @@
 //	round trip   one side writes a frame and spins until the answer is read;
 //	             the other side answers each frame with one of the same size
 //	one way      one side writes as fast as there is room, the other reads
+//
+// # Requests and events
+//
+// make bench (folder run) measures whole requests through nginx, and single
+// events inside it, with the plugin in Go and with its twin in Lua: see the
+// package suite. Nothing is pinned there, as nothing is in production. Its
+// results go into the folder results, one folder for each machine.
 package bench

@@ -38,6 +38,10 @@ var may = map[string][]string{
 	"luabridge/testbed":   {"server", "luabridge", "luabridge/host"},
 	"luabridge/demo":      {"server", "luabridge/host", "luabridge/testbed"},
 	"bench":               {"...", "golang.org/x/sys/unix"},
+	"bench/suite": {
+		"...", "golang.org/x/sys/unix",
+		"gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw",
+	},
 }
 
 // forTests are packages that only tests use: they see what they test.

@@ -1,0 +1,80 @@
+// Command run measures whole requests and single events: see the package suite
+// for what, how, and the JSON. It runs anywhere in the work tree.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/kongring/kongring/bench/suite"
+)
+
+// pictured is the number of connections that the picture is about.
+const pictured = 16
+
+func main() {
+	quick := flag.Bool("quick", false, "measure roughly, in less than a minute")
+	out := flag.String("out", "", "write JSON to this file")
+	picture := flag.String("picture", "", "write text, JSON and picture to a folder in this one, named after the machine")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, *quick, *out, *picture)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "\nbench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, quick bool, out, picture string) error {
+	plan := suite.Full()
+	if quick {
+		plan = suite.Quick()
+	}
+	report, err := suite.Run(ctx, plan, os.Stderr)
+	if err != nil {
+		return err
+	}
+	if err := report.WriteText(os.Stdout); err != nil {
+		return err
+	}
+	if out != "" {
+		if err := writeJSON(&report, out); err != nil {
+			return err
+		}
+	}
+	if picture != "" {
+		return save(&report, filepath.Join(picture, report.Machine.Name()))
+	}
+	return nil
+}
+
+func writeJSON(report *suite.Report, path string) error {
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
+
+func save(report *suite.Report, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	text, err := os.Create(filepath.Join(dir, "requests.txt"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		report.WriteText(text), text.Close(),
+		writeJSON(report, filepath.Join(dir, "requests.json")),
+		report.SavePicture(pictured, filepath.Join(dir, "requests.svg"), filepath.Join(dir, "requests.png")),
+	)
+}

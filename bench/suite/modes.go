@@ -1,0 +1,101 @@
+package suite
+
+import (
+	"context"
+	"fmt"
+	"image/color"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/kongring/kongring/luabridge/host"
+	"github.com/kongring/kongring/luabridge/testbed"
+)
+
+// mode is one way to run the plugin.
+type mode struct {
+	name   string
+	plugin string   // that Kong loads
+	server bool     // whether it needs the plugin server
+	args   []string // of the server
+	http   bool     // measured with whole requests
+	event  bool     // measured event by event
+	label  string   // in the picture
+	colour color.Color
+}
+
+// modes are all of them, in the order of the tables. Ratios are to the first.
+var modes = []mode{
+	{
+		name: "lua", plugin: "calls-lua", http: true, event: true,
+		label: "the plugin in Lua", colour: color.RGBA{R: 0x88, G: 0x88, B: 0x88, A: 0xff},
+	},
+	{
+		name: "ring", plugin: "calls", server: true, http: true, event: true,
+		label: "the plugin in Go, kongring", colour: color.RGBA{R: 0x00, G: 0x6d, B: 0xb3, A: 0xff},
+	},
+	{
+		name: "ring-sync", plugin: "calls", server: true, args: []string{"-sync"}, event: true,
+	},
+}
+
+// kinds are those that the plugin calls knows.
+var kinds = []string{"header", "getters", "setter", "log"}
+
+// route is one of the configuration, with one plugin and an answer from Lua.
+func route(path, plugin string, config map[string]interface{}) map[string]interface{} {
+	return map[string]interface{}{
+		"name": filepath.Base(path), "paths": []string{path},
+		"respond": map[string]interface{}{"status": 200, "body": "ok", "content_type": "text/plain"},
+		"plugins": []interface{}{map[string]interface{}{"name": plugin, "config": config}},
+	}
+}
+
+// withBed runs f while nginx, and the plugin server if the mode has one, stand.
+func (r *run) withBed(ctx context.Context, m mode, plugin string, routes []interface{}, f func(*testbed.Bed) error) (err error) {
+	dir, err := os.MkdirTemp(r.dir, "")
+	if err != nil {
+		return err
+	}
+	bed, err := testbed.Start(ctx, testbed.Options{
+		Build: r.build, Dir: dir, NoServer: !m.server, Args: m.args,
+		Host:   host.Options{LuaPath: []string{filepath.Join(r.build.Root, "bench", "lua")}},
+		Config: testbed.Config{"plugins": []string{plugin}, "routes": routes},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// Not ctx: what was started is ended also after Ctrl-C.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		defer cancel()
+		if e := bed.Stop(end); err == nil {
+			err = e
+		}
+	}()
+	if err := f(bed); err != nil {
+		log, _ := bed.Host.ErrorLog()
+		if bed.Server != nil {
+			log = bed.Server.Log() + log
+		}
+		return fmt.Errorf("%w\nlogs:\n%s", err, log)
+	}
+	return nil
+}
+
+// get sends one request and gives its body; any status but 200 is an error.
+func get(ctx context.Context, b *testbed.Bed, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.Host.URL()+path, nil)
+	if err != nil {
+		return "", err
+	}
+	for _, h := range headers {
+		request.Header.Set(h, value)
+	}
+	answer, err := b.Client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	return readAnswer(answer)
+}

@@ -1,0 +1,133 @@
+package suite
+
+import (
+	"fmt"
+	"image/color"
+	"math"
+	"strconv"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// Size of the picture: 900 by 500 at the 96 dots per inch of the PNG.
+const (
+	pictureWidth  = 900 * vg.Inch / 96
+	pictureHeight = 500 * vg.Inch / 96
+)
+
+// SavePicture draws req/s against calls per request at a number of connections,
+// one line for each mode, into files whose ends say how (.svg, .png). Bars go
+// from the least to the most.
+func (r *Report) SavePicture(conns int, files ...string) error {
+	p, err := r.picture(conns)
+	if err != nil {
+		return fmt.Errorf("picture: %w", err)
+	}
+	for _, file := range files {
+		if err := p.Save(pictureWidth, pictureHeight, file); err != nil {
+			return fmt.Errorf("picture: %w", err)
+		}
+	}
+	return nil
+}
+
+func (r *Report) picture(conns int) (*plot.Plot, error) {
+	p := plot.New()
+	p.Title.Text = r.title(conns)
+	p.Title.Padding = vg.Points(10)
+	p.X.Label.Text = "PDK calls for each request (" + r.Kind + ")"
+	p.Y.Label.Text = "requests per second"
+	p.X.Label.Padding, p.Y.Label.Padding = vg.Points(6), vg.Points(6)
+	p.Legend.Top = true
+	p.Legend.XOffs, p.Legend.Padding = -vg.Points(10), vg.Points(3)
+	for _, text := range []*draw.TextStyle{
+		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
+	} {
+		text.Font.Variant = "Sans"
+	}
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{Y: 0xd8}, color.Gray{Y: 0xd8}
+	p.Add(grid)
+	for _, m := range modes {
+		if err := r.line(p, m, conns); err != nil {
+			return nil, err
+		}
+	}
+	// From zero, and with room for the legend above.
+	p.X.Min, p.X.Max = 0, max(p.X.Max, 1)*1.02
+	p.Y.Min, p.Y.Max = 0, max(p.Y.Max, 1)*1.2
+	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(roundTicks), plot.TickerFunc(roundTicks)
+	return p, nil
+}
+
+// roundTicks puts at most ten ticks, at round numbers.
+func roundTicks(least, most float64) (ticks []plot.Tick) {
+	step := math.Pow(10, math.Ceil(math.Log10((most-least)/10)))
+	for _, divisor := range []float64{5, 2} {
+		if (most-least)/step*divisor <= 10 {
+			step /= divisor
+			break
+		}
+	}
+	for v := least; v <= most; v += step {
+		ticks = append(ticks, plot.Tick{Value: v, Label: thousands(v)})
+	}
+	return ticks
+}
+
+// thousands writes a number like 12,000.
+func thousands(v float64) string {
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	if v < 1000 {
+		return text
+	}
+	return text[:len(text)-3] + "," + text[len(text)-3:]
+}
+
+func (r *Report) title(conns int) string {
+	f := r.Machine
+	virtual := ""
+	if f.Virtual {
+		virtual = " (virtual)"
+	}
+	return fmt.Sprintf("Requests per second, one nginx worker, %d connections\n%s, %d cores%s, Linux %s, nginx %s, %s",
+		conns, f.CPU, f.Cores, virtual, f.Kernel, f.Nginx, strings.Fields(f.Go + " ")[0])
+}
+
+// points are a line with what its bars need.
+type points struct {
+	plotter.XYs
+	plotter.YErrors
+}
+
+// line adds a mode to the picture, if it was measured.
+func (r *Report) line(p *plot.Plot, m mode, conns int) error {
+	var data points
+	for _, h := range r.HTTP {
+		if h.Mode == m.name && h.Conns == conns {
+			data.XYs = append(data.XYs, plotter.XY{X: float64(h.N), Y: h.RPS})
+			data.YErrors = append(data.YErrors, struct{ Low, High float64 }{h.RPS - h.Least.RPS, h.Most.RPS - h.RPS})
+		}
+	}
+	if len(data.XYs) == 0 {
+		return nil
+	}
+	line, dots, err := plotter.NewLinePoints(data.XYs)
+	if err != nil {
+		return err
+	}
+	bars, err := plotter.NewYErrorBars(data)
+	if err != nil {
+		return err
+	}
+	line.Color, line.Width = m.colour, vg.Points(2)
+	dots.Color, dots.Shape, dots.Radius = m.colour, draw.CircleGlyph{}, vg.Points(3)
+	bars.Color = m.colour
+	p.Add(line, dots, bars)
+	p.Legend.Add(m.label, line, dots)
+	return nil
+}

@@ -1,0 +1,161 @@
+package suite
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/kongring/kongring/bench"
+	"github.com/kongring/kongring/luabridge/testbed"
+)
+
+// Plan says how much is measured.
+type Plan struct {
+	Quick   bool `json:"quick"`
+	Rounds  int  `json:"rounds"`
+	Seconds int  `json:"seconds"` // of a sample of whole requests: wrk takes whole ones
+
+	Kind string `json:"kind"` // of the calls in whole requests
+
+	calls, conns []int
+	eventCalls   []int
+	eventSeconds float64
+}
+
+// Full takes about ten minutes.
+func Full() Plan {
+	return Plan{
+		Rounds: 5, Seconds: 2, Kind: "header",
+		calls: []int{0, 1, 2, 5, 10, 20, 50}, conns: []int{1, 16, 64},
+		eventCalls: []int{0, 1, 10, 50}, eventSeconds: 0.2,
+	}
+}
+
+// Quick takes less than a minute; its figures are rough.
+func Quick() Plan {
+	return Plan{
+		Quick: true, Rounds: 1, Seconds: 1, Kind: "header",
+		calls: []int{0, 1, 10, 50}, conns: []int{1, 16},
+		eventCalls: []int{0, 1, 10, 50}, eventSeconds: 0.06,
+	}
+}
+
+// run is one run of a plan.
+type run struct {
+	Plan
+	dir      string
+	build    testbed.Build
+	progress io.Writer
+}
+
+// Run carries out a plan and says on progress how far it is.
+func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err error) {
+	report = Report{When: time.Now().UTC().Truncate(time.Second), Plan: plan, Machine: bench.Look(), Strays: strays()}
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return report, fmt.Errorf("%w (Debian: apt-get install wrk)", err)
+	}
+	r := &run{Plan: plan, progress: progress}
+	if r.dir, err = os.MkdirTemp("", "kb"); err != nil {
+		return report, err
+	}
+	defer func() {
+		if e := os.RemoveAll(r.dir); err == nil {
+			err = e
+		}
+	}()
+	if r.build, err = testbed.Compile(ctx, r.dir, "./bench/callserver"); err != nil {
+		return report, err
+	}
+	if len(report.Strays) > 0 {
+		r.say("these run already and may disturb: %v\n", report.Strays)
+	}
+	r.say("load before: %s\n", report.Machine.Load)
+	for _, part := range []func(context.Context, *Report) error{r.runLimits, r.runEvents, r.runRequests, r.runIdle} {
+		if err := part(ctx, &report); err != nil {
+			return report, err
+		}
+	}
+	r.say("\r\033[K")
+	return report, nil
+}
+
+func (r *run) say(format string, args ...interface{}) { fmt.Fprintf(r.progress, format, args...) }
+
+func (r *run) runLimits(ctx context.Context, report *Report) (err error) {
+	report.Limits.CRoundTrip, err = r.pingPong(ctx)
+	return err
+}
+
+func (r *run) runEvents(ctx context.Context, report *Report) error {
+	type cell struct {
+		mode, kind string
+		n          int
+	}
+	var cells []cell // in the order of the table
+	samples := map[cell][]float64{}
+	for round := range r.Rounds {
+		for _, m := range modes {
+			if !m.event {
+				continue
+			}
+			r.say("\r\033[Kevents: round %d of %d, %s", round+1, r.Rounds, m.name)
+			err := r.events(ctx, m, func(kind string, n int, ns float64) {
+				c := cell{m.name, kind, n}
+				if round == 0 {
+					cells = append(cells, c)
+				}
+				samples[c] = append(samples[c], ns)
+			})
+			if err != nil {
+				return fmt.Errorf("mode %s: %w", m.name, err)
+			}
+		}
+	}
+	for _, c := range cells {
+		report.Event = append(report.Event, newEvent(c.mode, c.kind, c.n, samples[c]))
+	}
+	return nil
+}
+
+func (r *run) runRequests(ctx context.Context, report *Report) error {
+	for _, conns := range r.conns {
+		for _, n := range r.calls {
+			for _, m := range modes {
+				if m.http {
+					report.HTTP = append(report.HTTP, HTTP{Mode: m.name, N: n, Conns: conns})
+				}
+			}
+		}
+	}
+	for round := range r.Rounds {
+		for i := range report.HTTP {
+			row := &report.HTTP[i]
+			r.say("\r\033[Krequests: round %d of %d, %d of %d", round+1, r.Rounds, i+1, len(report.HTTP))
+			f, err := r.requests(ctx, modeNamed(row.Mode), row.N, row.Conns)
+			if err != nil {
+				return fmt.Errorf("mode %s, %d calls, %d connections: %w", row.Mode, row.N, row.Conns, err)
+			}
+			row.Samples = append(row.Samples, f)
+		}
+	}
+	report.summarize()
+	return nil
+}
+
+func (r *run) runIdle(ctx context.Context, report *Report) (err error) {
+	r.say("\r\033[Kidle")
+	report.Server.IdleTicks, err = r.idle(ctx, modeNamed("ring"))
+	return err
+}
+
+func modeNamed(name string) mode {
+	for _, m := range modes {
+		if m.name == name {
+			return m
+		}
+	}
+	return mode{name: name, label: name}
+}

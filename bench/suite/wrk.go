@@ -1,0 +1,47 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// wrkResult is what wrk printed; latencies in microseconds.
+type wrkResult struct {
+	requests, rps float64
+	p50, p90, p99 float64
+}
+
+var (
+	wrkRequests = regexp.MustCompile(`(?m)^\s*(\d+) requests in `)
+	wrkRate     = regexp.MustCompile(`(?m)^Requests/sec:\s+([\d.]+)`)
+	wrkLatency  = regexp.MustCompile(`(?m)^\s*(50|90|99)%\s+([\d.]+(?:us|ms|s|m|h))$`)
+	wrkFailure  = regexp.MustCompile(`(?m)^\s*((?:Socket errors|Non-2xx or 3xx responses): .*)$`)
+)
+
+// parseWrk reads the output of wrk --latency. Requests that failed are an error.
+func parseWrk(out string) (r wrkResult, err error) {
+	if failure := wrkFailure.FindStringSubmatch(out); failure != nil {
+		return r, fmt.Errorf("wrk: %s", failure[1])
+	}
+	latencies := map[string]*float64{"50": &r.p50, "90": &r.p90, "99": &r.p99}
+	for _, m := range wrkLatency.FindAllStringSubmatch(out, -1) {
+		d, err := time.ParseDuration(m[2])
+		if err != nil {
+			return r, fmt.Errorf("wrk: latency: %w", err)
+		}
+		*latencies[m[1]] = float64(d) / float64(time.Microsecond)
+	}
+	requests, rate := wrkRequests.FindStringSubmatch(out), wrkRate.FindStringSubmatch(out)
+	if requests == nil || rate == nil || r.p50 == 0 || r.p90 == 0 || r.p99 == 0 {
+		return r, errors.New("wrk: its output lacks figures")
+	}
+	r.requests, _ = strconv.ParseFloat(requests[1], 64)
+	r.rps, err = strconv.ParseFloat(rate[1], 64)
+	if err == nil && r.requests == 0 {
+		err = errors.New("wrk: no request was answered")
+	}
+	return r, err
+}
