@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/kongring/kongring/ring"
@@ -35,8 +36,8 @@ type reader struct {
 	serving *event // the event whose handler waits in this goroutine
 	served  bool   // its answer came
 
-	unpaid  int // spins in a row that found nothing
-	skipped int // spins left out since then
+	unpaid  int // looks in a row that found nothing
+	skipped int // looks left out since then
 }
 
 // leave goes away from the ring into plugin code: from now on the role can be
@@ -311,15 +312,20 @@ func (r *reader) frame() (ring.Frame, error) {
 	}
 }
 
-// Rules of the spin. A look of spinMicros costs less than the wake-up that it
-// may save; where a handler waits for its answer it may last longer, since the
-// worker may have to be woken for it. After spinPatience looks in a row were in
-// vain, only one in spinProbe is tried, to see whether the traffic changed.
+// Rules of the look. A reader that finds the ring empty looks on for a while
+// before it sleeps, since being woken costs each side tens of microseconds: for
+// eagerMicros without pause for anybody, then with its processor offered to
+// other threads after each microsecond, so that where cores are scarce the
+// worker, or who sends it requests, runs instead. After lookPatience looks in a
+// row were in vain, only one in lookProbe is tried, to see whether the traffic
+// changed. With 16 connections on 2 cores that worker, server and load
+// generator share, the offer took the sleeps from 0.25 of an event to less than
+// 0.01, and the server's CPU from 11 to 6 µs a request.
 const (
-	spinMicros        = 5
-	spinMicrosServing = 50
-	spinPatience      = 8
-	spinProbe         = 16
+	eagerMicros  = 5
+	lookMicros   = 50
+	lookPatience = 8
+	lookProbe    = 16
 )
 
 // spinners counts the goroutines that spin now, over all servers of the
@@ -328,8 +334,8 @@ var spinners atomic.Int32
 
 // spin looks at the ring for a while and tells whether a frame came.
 func (r *reader) spin() bool {
-	if r.unpaid >= spinPatience {
-		if r.skipped++; r.skipped < spinProbe {
+	if r.unpaid >= lookPatience {
+		if r.skipped++; r.skipped < lookProbe {
 			return false
 		}
 		r.skipped = 0
@@ -338,11 +344,7 @@ func (r *reader) spin() bool {
 		spinners.Add(-1)
 		return false
 	}
-	micros := spinMicros
-	if r.serving != nil {
-		micros = spinMicrosServing
-	}
-	paid := r.session.rings.in.Spin(micros * spinUnit())
+	paid := r.look()
 	spinners.Add(-1)
 	if paid {
 		r.unpaid = 0
@@ -352,4 +354,21 @@ func (r *reader) spin() bool {
 		r.session.rings.counters.SpinsUnpaid++
 	}
 	return paid
+}
+
+func (r *reader) look() bool {
+	in, micro := r.session.rings.in, spinUnit()
+	if in.Spin(eagerMicros * micro) {
+		return true
+	}
+	for range lookMicros - eagerMicros {
+		// Not runtime.Gosched, which offers the processor to goroutines only.
+		// The call is short, or the thread waits for its turn, which is what it
+		// is for; the runtime need not know.
+		_, _, _ = syscall.RawSyscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
+		if in.Spin(micro) {
+			return true
+		}
+	}
+	return false
 }
