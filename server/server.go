@@ -29,6 +29,7 @@ const (
 type Server struct {
 	options  options
 	registry *registry
+	stock    *stock
 	counters serverCounters
 
 	pending chan struct{} // one token for each connection before its hello is read
@@ -66,12 +67,14 @@ func New(opts ...Option) (*Server, error) {
 		return nil, fmt.Errorf("new plugin server: %w", err)
 	}
 	o.uids[0], o.uids[uint32(os.Getuid())] = true, true
-	return &Server{
+	s := &Server{
 		options: o, registry: registry,
 		pending:  make(chan struct{}, maxPending),
 		sessions: map[uint32]*session{},
 		conns:    map[*shm.Conn]struct{}{},
-	}, nil
+	}
+	s.stock = newStock(s)
+	return s, nil
 }
 
 // Serve listens on the socket and serves workers until ctx ends or Close is
@@ -149,9 +152,13 @@ func (s *Server) admit(conn *shm.Conn) {
 	}
 	go func() {
 		defer s.work.Done()
-		hello, err := s.greet(conn)
+		stock, hello, err := s.greet(conn)
 		<-s.pending
-		if err == nil {
+		switch {
+		case err != nil:
+		case stock:
+			s.stock.serve(conn)
+		default:
 			s.serveConn(conn, hello)
 		}
 		s.mu.Lock()
@@ -173,11 +180,22 @@ func (s *Server) track(conn *shm.Conn) bool {
 	return true
 }
 
-// greet reads the hello and looks who says it. The hello comes first also for
-// who may not attach: a connection that is closed before it was read from would
-// fail the peer's write, and the peer would never read why.
-func (s *Server) greet(conn *shm.Conn) (shm.Hello, error) {
-	hello, err := conn.ReadHello(wire.Version, helloTimeout)
+// greet looks who is there and tells a Kong without the bridge, which says no
+// hello, by its first byte. The hello of others comes first also for who may not
+// attach: a connection that is closed before it was read from would fail the
+// peer's write, and the peer would never read why.
+func (s *Server) greet(conn *shm.Conn) (stock bool, hello shm.Hello, err error) {
+	first, err := conn.Peek(helloTimeout)
+	if err == nil && first == stockFirst {
+		if !s.options.uids[conn.Peer.UID] {
+			err = fmt.Errorf("uid %d may not attach", conn.Peer.UID)
+			s.noteRefusal(conn, err.Error()) // the caller closes
+		}
+		return true, hello, err
+	}
+	if err == nil {
+		hello, err = conn.ReadHello(wire.Version, helloTimeout)
+	}
 	switch {
 	case !s.options.uids[conn.Peer.UID]:
 		err = fmt.Errorf("uid %d may not attach", conn.Peer.UID)
@@ -187,15 +205,19 @@ func (s *Server) greet(conn *shm.Conn) (shm.Hello, error) {
 	case err != nil:
 		s.refuse(conn, shm.WelcomeBad, err.Error())
 	}
-	return hello, err
+	return false, hello, err
 }
 
 // refuse tells both sides why a connection comes to nothing, and closes it.
 func (s *Server) refuse(conn *shm.Conn, status uint32, reason string) {
-	s.counters.refused.Add(1)
-	s.options.logger.Warn("connection refused", "peer", conn.Peer.String(), "reason", reason)
+	s.noteRefusal(conn, reason)
 	_ = conn.Refuse(wire.Version, status, reason)
 	_ = conn.Close()
+}
+
+func (s *Server) noteRefusal(conn *shm.Conn, reason string) {
+	s.counters.refused.Add(1)
+	s.options.logger.Warn("connection refused", "peer", conn.Peer.String(), "reason", reason)
 }
 
 // serveConn serves a connection until its end.
@@ -275,7 +297,7 @@ func (s *Server) underWay() (events int64) {
 	for _, session := range s.sessions {
 		events += session.events.Load()
 	}
-	return events
+	return events + s.stock.underWay.Load()
 }
 
 // waitForEvents refuses new events and waits for those under way, up to the
@@ -310,6 +332,7 @@ func (s *Server) Close() error {
 	for _, session := range sessions {
 		session.end(shm.ErrClosed)
 	}
+	s.stock.close()
 	for _, conn := range conns {
 		_ = conn.Close()
 	}

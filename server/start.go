@@ -80,7 +80,8 @@ func binaryName() (string, error) {
 }
 
 // Dump writes the description of the server's plugins that Kong reads from a
-// plugin server's query command.
+// plugin server's query command. The protocol that it names is the one of a Kong
+// without the bridge, which the server speaks on the same socket.
 func (s *Server) Dump(w io.Writer) error {
 	type info struct {
 		Name     string

@@ -51,6 +51,42 @@ func newConn(socket *net.UnixConn) (*Conn, error) {
 	}, nil
 }
 
+// Peek waits for the first byte within the timeout and gives it; what reads next
+// reads it again.
+func (c *Conn) Peek(timeout time.Duration) (byte, error) {
+	var b [1]byte
+	var n int
+	var failed error
+	err := c.socket.SetReadDeadline(time.Now().Add(timeout))
+	if err == nil {
+		err = c.raw.Read(func(fd uintptr) bool {
+			for {
+				n, _, failed = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+				if failed != unix.EINTR {
+					return failed != unix.EAGAIN
+				}
+			}
+		})
+	}
+	if err = errors.Join(closed(err), failed); err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err == nil {
+		err = closed(c.socket.SetReadDeadline(time.Time{}))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read first byte: %w", err)
+	}
+	return b[0], nil
+}
+
+// Read implements io.Reader for connections that do not say hello. It gives
+// ErrClosed when this side closed.
+func (c *Conn) Read(b []byte) (int, error) {
+	n, err := c.socket.Read(b)
+	return n, closed(err)
+}
+
 // ReadHello reads the first message and checks it, within the timeout. The
 // error wraps ErrVersion when versions differ, else ErrHello when what came
 // makes no sense.
@@ -114,7 +150,8 @@ func (c *Conn) send(w *Welcome, rights []byte) error {
 	return nil
 }
 
-// Write sends text behind the welcome of a HelloInspect, within the timeout.
+// Write sends text, behind the welcome of a HelloInspect or where there is no
+// welcome, within the timeout.
 func (c *Conn) Write(text []byte, timeout time.Duration) error {
 	if err := c.socket.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 		return fmt.Errorf("write: %w", closed(err))

@@ -447,3 +447,55 @@ func TestDialFillsInTheHello(t *testing.T) {
 		require.Equal(t, wire(&tc.sent), within(t, got))
 	}
 }
+
+func TestPeek(t *testing.T) {
+	c, peer := rawPair(t)
+	sent := shm.Hello{Magic: shm.Magic, Version: shm.Version, App: app, Kind: shm.HelloAttach}
+	message := wire(&sent)
+	done := async(func() error {
+		first, err := c.Peek(patience)
+		require.Equal(t, byte('K'), first)
+		return err
+	})
+	requireParked(t, "(*Conn).Peek")
+	_, err := peer.Write(message)
+	require.NoError(t, err)
+	require.NoError(t, within(t, done))
+	h, err := c.ReadHello(app, patience)
+	require.NoError(t, err)
+	require.Equal(t, sent, h, "the byte that was looked at is read too")
+}
+
+func TestPeekEnds(t *testing.T) {
+	c, peer := rawPair(t)
+	_, err := c.Peek(time.Millisecond)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	done := async(func() error { _, err := c.Peek(patience); return err })
+	requireParked(t, "(*Conn).Peek")
+	require.NoError(t, peer.Close())
+	require.ErrorIs(t, within(t, done), io.EOF)
+
+	c, _ = rawPair(t)
+	done = async(func() error { _, err := c.Peek(patience); return err })
+	requireParked(t, "(*Conn).Peek")
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, within(t, done), shm.ErrClosed)
+}
+
+func TestRead(t *testing.T) {
+	c, peer := rawPair(t)
+	_, err := c.Peek(time.Millisecond)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	_, err = peer.Write([]byte("abc"))
+	require.NoError(t, err)
+	_, err = c.Peek(patience)
+	require.NoError(t, err)
+	b := make([]byte, 8)
+	n, err := c.Read(b)
+	require.NoError(t, err)
+	require.Equal(t, "abc", string(b[:n]))
+	done := async(func() error { _, err := c.Read(b); return err })
+	requireParked(t, "(*Conn).Read")
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, within(t, done), shm.ErrClosed)
+}
