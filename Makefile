@@ -84,7 +84,7 @@ install: $(HELPER) ## put the bridge where Kong finds it: PREFIX (/usr/local)
 	install -m 644 luabridge/kongring/*.lua $(LUADIR)/kongring
 	install -m 755 $(HELPER) $(LUADIR)/kongring
 
-bench: build ## whole requests and events, Go beside Lua, with a picture: about 10 minutes
+bench: build ## whole requests and events, Go beside Lua, with a picture: about 5 minutes
 	$(GO) run ./bench/run -picture bench/results
 
 bench-quick: build ## the same, roughly, in under a minute; OUT=file.json
