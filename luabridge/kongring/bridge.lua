@@ -1,7 +1,7 @@
 --- The worker's connection to one plugin server, kept alive.
 --
 -- Purpose: one light thread attaches to the server, opens the doorbell, and
--- reads it: each ring makes it hand out what came (session.lua). When the
+-- reads it: each ring makes it hand out what came (session_wait.lua). When the
 -- server goes, which the doorbell's hang-up tells at once, every waiting
 -- request is told and the thread attaches anew, with a back-off. When the
 -- worker shuts down, the thread leaves and the session goes on without it for

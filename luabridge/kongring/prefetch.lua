@@ -4,8 +4,8 @@
 -- handler of a phase is known to ask for, and evaluates them at the start of an
 -- event, so that the handler need not ask.
 --
--- Called by: session.lua (profiles) and event.lua (values). Phases: `read` all,
--- `put` what the getters allow; a getter that raises is left out.
+-- Called by: session_receive.lua (profiles) and event.lua (values). Phases:
+-- `read` all, `put` what the getters allow; a getter that raises is left out.
 --
 -- @module kongring.prefetch
 

@@ -5,7 +5,7 @@
 -- blocks: sockets are non-blocking, and an eventfd's count never gets near its
 -- limit.
 --
--- Called by: attach.lua and session.lua. Phases: all.
+-- Called by: attach.lua and the parts of session. Phases: all.
 --
 -- The names are given to LuaJIT with a prefix and redirected, so that another
 -- module's declaration of the same function does no harm.

@@ -1,0 +1,132 @@
+--- The sending half of a session.
+--
+-- Purpose: puts messages into the ring to the server, in pieces where they are
+-- longer than a frame, and waits for room where there is none.
+--
+-- Called by: event.lua and instance.lua, as methods of the session. Phases: all
+-- while there is room, else those that may yield.
+--
+-- @module kongring.session_send
+
+
+local ffi = require "ffi"
+local layout = require "kongring.layout"
+local sys = require "kongring.sys"
+
+
+local copy = ffi.copy
+local now = ngx.now
+local HEAD_SIZE = layout.HEAD_SIZE
+
+
+local _M = {}
+
+
+--- Starts a message in the slot's buffer; the caller puts the body behind.
+-- @phases all
+-- @treturn table the buffer
+function _M:begin(slot, kind, code, arg) -- luacheck: ignore self
+  local b = slot.out
+  b:reset()
+  b:put_u8(kind)
+  b:put_u8(code)
+  b:put_u16(slot.number)
+  b:put_u32(slot.generation)
+  b:put_u32(arg)
+  return b
+end
+
+
+--- Rings the server if it sleeps.
+-- @phases all
+-- @treturn boolean it did
+function _M:wake_server()
+  if self.out:claim_wake() then
+    self.counters.doorbells = self.counters.doorbells + 1
+    sys.ring(self.attachment.bell)
+    return true
+  end
+  return false
+end
+
+
+-- sends one frame, and yields while there is no room
+local function send_frame(self, slot, generation, data, len, more)
+  while true do
+    local ok, err = self.out:write(data, len, more)
+    if ok then
+      break
+    end
+    if ok == nil then
+      return self:damage(err)
+    end
+    self:wake_server()
+    if self.out:wait(len) then
+      if now() >= slot.deadline then
+        return nil, "timeout"
+      end
+      self.counters.full_waits = self.counters.full_waits + 1
+      if not slot.in_room then
+        slot.in_room = true
+        self.room[#self.room + 1] = slot
+      end
+      if not self:yield(slot, generation, slot.deadline - now()) then
+        return nil, "gone"
+      end
+      if self.closed then
+        return nil, self.closed
+      end
+    end
+  end
+  local c = self.counters
+  c.frames_out = c.frames_out + 1
+  c.bytes_out = c.bytes_out + len
+  return true
+end
+
+
+-- sends a message longer than a frame, in pieces with the same head
+local function send_pieces(self, slot, generation)
+  local b = slot.out
+  local limit = self.out.max_payload
+  local data, left = b.data, b.len
+  while left > limit do
+    local ok, err = send_frame(self, slot, generation, data, limit, true)
+    if not ok then
+      return nil, err
+    end
+    -- the head of the next piece takes the place of bytes that were sent
+    local step = limit - HEAD_SIZE
+    copy(data + step, data, HEAD_SIZE)
+    data, left = data + step, left - step
+    self:wake_server()
+  end
+  return send_frame(self, slot, generation, data, left, false)
+end
+
+
+--- Sends the message in the slot's buffer, of up to `max_message` bytes.
+-- @phases all while there is room, else those that may yield
+-- @treturn boolean|nil true
+-- @treturn string|nil why not: "timeout" when the slot's deadline passed,
+-- "gone" when the slot has another owner
+-- @treturn boolean|nil the server slept and was rung: no answer comes soon
+function _M:send(slot, generation)
+  if self.closed then
+    return nil, self.closed
+  end
+  local b = slot.out
+  local ok, err
+  if b.len <= self.out.max_payload then
+    ok, err = send_frame(self, slot, generation, b.data, b.len, false)
+  else
+    ok, err = send_pieces(self, slot, generation)
+  end
+  if not ok then
+    return nil, err
+  end
+  return true, nil, self:wake_server()
+end
+
+
+return _M
