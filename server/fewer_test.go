@@ -251,6 +251,70 @@ func TestProfileLearnsAndForgets(t *testing.T) {
 	require.Less(t, c.Profiles, uint64(12))
 }
 
+// Declared getters come along soon after the first event, asked for or not.
+func TestDeclaredGetters(t *testing.T) {
+	s, socket := plain(t, server.WithPlugin("p", func() interface{} {
+		return &scripted{access: func(_ *scripted, kong *pdk.PDK) {
+			_, err := kong.Request.GetHeader("x_key")
+			must(err)
+		}}
+	}, "0.1", 1, server.Prefetch("access",
+		server.Get("kong.request.get_header", "X-Key"), server.Get("kong.request.get_headers", 100))))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("p", `{}`)
+	require.Len(t, p.run(in), 1)
+	require.Len(t, p.run(in), 1, "the profile comes behind the end of the first event")
+	require.Equal(t, []string{"kong.request.get_header [x-key]", "kong.request.get_headers [100]"}, p.getters)
+	for range 200 {
+		require.Empty(t, p.run(in))
+	}
+	require.Len(t, p.getters, 2, "the one that is never asked for stays")
+	require.Equal(t, uint64(1), s.Stats().Sessions[0].Server.Profiles)
+}
+
+func TestDeclarationsThatMakeNoSense(t *testing.T) {
+	many := make([]server.Getter, wire.MaxPrefetch+1)
+	for i := range many {
+		many[i] = server.Get("kong.request.get_header", fmt.Sprint("x-", i))
+	}
+	for _, tc := range []struct {
+		name   string
+		option server.PluginOption
+		err    string
+	}{
+		{"phase", server.Prefetch("balancer"), `no such phase`},
+		{"empty phase", server.Prefetch(""), `no such phase`},
+		{"method", server.Prefetch("access", server.Get("kong.request.get_nothing")), "no such method"},
+		{"empty method", server.Prefetch("access", server.Get("")), "no such method"},
+		{"setter", server.Prefetch("access", server.Get("kong.response.set_status", 200)), "cannot be sent along"},
+		{"body", server.Prefetch("access", server.Get("kong.request.get_raw_body")), "cannot be sent along"},
+		{"variable", server.Prefetch("access", server.Get("kong.nginx.get_var", "x")), "cannot be sent along"},
+		{"argument", server.Prefetch("access", server.Get("kong.request.get_header", 1.5)), "argument of type float64"},
+		{"too many", server.Prefetch("access", many...), "33 getters, the limit is 32"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := server.New(server.WithSocket("s"), server.WithPlugin("p", func() interface{} { return &scripted{} }, "0.1", 1, tc.option))
+			require.ErrorContains(t, err, "plugin p: ")
+			require.ErrorContains(t, err, tc.err)
+		})
+	}
+}
+
+func TestNoPrefetchForOnePlugin(t *testing.T) {
+	s, socket := plain(t, server.WithPlugin("p", func() interface{} {
+		return &scripted{access: func(_ *scripted, kong *pdk.PDK) {
+			_, err := kong.Request.GetPath()
+			must(err)
+		}}
+	}, "0.1", 1, server.NoPrefetch()))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("p", `{}`)
+	for range 100 {
+		require.Len(t, p.run(in), 1)
+	}
+	require.Zero(t, s.Stats().Sessions[0].Server.Profiles)
+}
+
 // A plugin that asks for something else at each event costs no profile at each.
 func TestProfileOfAPluginWithoutHabits(t *testing.T) {
 	n := 0

@@ -39,11 +39,19 @@ func defaults() options {
 
 // WithPlugin adds a plugin. constructor gives a pointer to a new config struct,
 // as in [StartServer].
-func WithPlugin(name string, constructor func() interface{}, version string, priority int) Option {
+func WithPlugin(name string, constructor func() interface{}, version string, priority int, opts ...PluginOption) Option {
 	return func(o *options) error {
 		p, err := newPlugin(name, constructor, version, priority)
+		if err != nil {
+			return err
+		}
+		for _, set := range opts {
+			if err := set(p); err != nil {
+				return fmt.Errorf("plugin %s: %w", name, err)
+			}
+		}
 		o.plugins = append(o.plugins, p)
-		return err
+		return nil
 	}
 }
 
