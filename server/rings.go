@@ -126,17 +126,8 @@ func (r *rings) tryWrite(frame []byte, more bool, w waiter) (bool, error) {
 		if r.shut {
 			return false, errClosed
 		}
-		sent, err := r.out.Write(frame, more)
-		if err != nil {
-			return false, err
-		}
-		if sent {
-			r.counters.FramesOut++
-			r.counters.BytesOut += uint64(len(frame))
-			if r.out.ClaimWake() {
-				r.ringWorker()
-			}
-			return true, nil
+		if sent, err := r.put(frame, more); sent || err != nil {
+			return sent, err
 		}
 		// Registered before it is announced: the reader takes the worker's ring
 		// for room as soon as Wait has asked for it, and looks at starved only.
@@ -164,17 +155,27 @@ func (r *rings) offer(frame []byte) bool {
 	if r.shut {
 		return false
 	}
-	sent, err := r.out.Write(frame, false)
+	sent, err := r.put(frame, false)
 	if !sent || err != nil {
 		return false // an error comes again at the next write
 	}
+	r.counters.Profiles++
+	return true
+}
+
+// put writes one frame into the ring, counts it, and wakes the worker; false
+// when there is no room. The caller holds the lock.
+func (r *rings) put(frame []byte, more bool) (bool, error) {
+	sent, err := r.out.Write(frame, more)
+	if !sent || err != nil {
+		return false, err
+	}
 	r.counters.FramesOut++
 	r.counters.BytesOut += uint64(len(frame))
-	r.counters.Profiles++
 	if r.out.ClaimWake() {
 		r.ringWorker()
 	}
-	return true
+	return true, nil
 }
 
 // count adds up an event that has ended.

@@ -80,13 +80,18 @@ local function find(name)
 end
 
 
--- names to lists of strings
-local function put_multimap(b, t)
+local function count_keys(t)
   local count = 0
   for _ in pairs(t) do
     count = count + 1
   end
-  b:put_map(count)
+  return count
+end
+
+
+-- names to lists of strings
+local function put_multimap(b, t)
+  b:put_map(count_keys(t))
   for name, value in pairs(t) do
     b:put_str(tostring(name))
     if type(value) == "table" then
@@ -152,11 +157,7 @@ local RESULTS = {
     for i = 1, #unnamed do
       b:put_str(unnamed[i] and tostring(unnamed[i]) or "")
     end
-    local count = 0
-    for _ in pairs(named) do
-      count = count + 1
-    end
-    b:put_map(count)
+    b:put_map(count_keys(named))
     for k, v in pairs(named) do
       b:put_str(tostring(k))
       b:put_str(v and tostring(v) or "")
