@@ -11,8 +11,7 @@
 --     applies the writes and ends        ◀──  DONE(writes, status) or
 --                                             EXIT(writes, arguments)
 --
--- A method that raises ends the event on both sides first (CANCEL), and is
--- then raised again, so that Kong treats it as it treats a Lua plugin.
+-- A method that raises ends the event on both sides (CANCEL).
 --
 -- Called by: handler.lua. Phases: those that may yield.
 --
@@ -24,25 +23,29 @@ local instances = require "kongring.instance"
 local layout = require "kongring.layout"
 local pdk = require "kongring.pdk"
 local prefetch = require "kongring.prefetch"
+local sys = require "kongring.sys"
 
 
 local C = helper.C
+local cut = require("kongring.trace").cut
 local band = bit.band
 local rshift = bit.rshift
 local error = error
 local pcall = pcall
 local tostring = tostring
-local now = ngx.now
+local now = sys.now
 local TYPE_EVENT = layout.TYPE_EVENT
 local TYPE_CALL = layout.TYPE_CALL
 local TYPE_RETURN = layout.TYPE_RETURN
+local TYPE_DONE = layout.TYPE_DONE
 local TYPE_EXIT = layout.TYPE_EXIT
 local STATUS_OK = layout.STATUS_OK
 local STATUS_NO_INSTANCE = layout.STATUS_NO_INSTANCE
 local STATUS_SHUTDOWN = layout.STATUS_SHUTDOWN
+local STATUS_LUA_ERROR = layout.STATUS_LUA_ERROR
+local STATUS_UNENCODABLE = layout.STATUS_UNENCODABLE
 local ARG_METHOD = layout.ARG_METHOD
 local ARG_WRITES = layout.ARG_WRITES
-local PHASE = layout.PHASE
 
 
 local _M = {
@@ -53,145 +56,116 @@ local _M = {
 }
 
 
--- What one run of an event is made of: the session, the slot with its
--- generation, the plugin's name, `find`, which gives the method of a number,
--- and for a request that is over, what it `saved`.
+-- what the session says of a slot that has another owner meanwhile
+local GONE = "gone"
 
 
--- ends the event on both sides and raises what a method raised
-local function raise(e, text)
-  local session = e.session
-  session:cancel(e.slot, e.generation, layout.STATUS_LUA_ERROR, text)
-  session:count_event(e.started, true)
-  error("plugin " .. e.plugin .. ": " .. text, 0)
+-- The slot of an event holds, besides its messages, `find`, which gives the
+-- method of a number; for a request that is over, what it `saved`; the name of
+-- the method that is `doing` something now; and when it `started` by the
+-- helper's clock.
+--
+-- What an ordinary event runs through follows the rules in trace.lua. All of it
+-- is in one pcall, below, and what goes wrong with what the server sent, or in
+-- a method, is raised.
+
+
+-- the row of a method
+local function method(slot, number)
+  local row, err = slot.find(number)
+  if not row then
+    error(err, 0)
+  end
+  slot.doing = row.name
+  return row
 end
 
 
--- reads a method's number and finds its row
-local function read_method(e)
-  local number, err = e.slot.reader:read_u16()
-  if number then
-    return e.find(number)
+-- reads one write and applies it; false when that took longer than the event
+-- had
+local function apply_one(session, slot, generation)
+  local number, err = slot.reader:read_u16()
+  if not number then
+    error(err, 0)
   end
-  return nil, err
+  local row = method(slot, number)
+  cut()
+  pdk.call(row, slot.reader, slot.saved)
+  cut()
+  return session:owns(slot, generation)
 end
 
 
 -- Applies the writes that a message brought, and leaves the reader behind them.
--- Gives nil when all went well, else what went wrong.
-local function apply(e)
-  for _ = 1, rshift(e.slot.arg, ARG_WRITES) do
-    local row, err = read_method(e)
-    if not row then
-      return err
-    end
-    local n
-    n, err = pdk.read(e.slot.reader)
-    if not n then
-      return row.name .. ": " .. err
-    end
-    local ok, raised = pcall(pdk.call, row, n, e.saved)
-    if not ok then
-      return row.name .. ": " .. tostring(raised)
-    end
-    if not e.session:owns(e.slot, e.generation) then
-      return nil -- the write took longer than the event had
+-- False when that took longer than the event had.
+local function apply(session, slot, generation)
+  local n = rshift(slot.arg, ARG_WRITES)
+  if n >= 1 and not apply_one(session, slot, generation) or
+     n >= 2 and not apply_one(session, slot, generation) or
+     n >= 3 and not apply_one(session, slot, generation) then
+    return false
+  end
+  if n >= 4 then
+    for _ = 4, n do
+      if not apply_one(session, slot, generation) then
+        return false
+      end
     end
   end
+  return true
 end
 
 
--- the row of the method that a message calls, and its number of arguments
-local function read_call(e)
-  local number = band(e.slot.arg, ARG_METHOD)
-  if number == 0 then
-    return pdk.NOTHING, 0
+-- puts what a method gave behind the head of a RETURN; what has no place there
+-- becomes an error for the plugin
+local function put_result(session, slot, row, v, err, more)
+  local b = session:begin(slot, TYPE_RETURN, STATUS_OK, 0)
+  local ok, wrong = row.put(b, v, err, more)
+  if ok and b.len > session.max_message then
+    ok, wrong = false, "result of " .. b.len .. " bytes, the limit is " ..
+                       session.max_message
   end
-  local row, err = e.find(number)
-  if not row then
-    return nil, err
+  if not ok then
+    b = session:begin(slot, TYPE_RETURN, STATUS_UNENCODABLE, 0)
+    b:put_str(wrong)
   end
-  local n
-  n, err = pdk.read(e.slot.reader)
-  if not n then
-    return nil, row.name .. ": " .. err
-  end
-  return row, n
 end
 
 
 -- runs the CALL in the slot and sends its RETURN
-local function answer(e)
-  local session, slot = e.session, e.slot
+local function answer(session, slot, generation)
   local c = session.counters
   c.calls = c.calls + 1
-  local failed = apply(e)
-  if failed then
-    return raise(e, failed)
+  if not apply(session, slot, generation) then
+    return nil, GONE
   end
-  if not session:owns(slot, e.generation) then
-    return nil, "gone"
+  local number = band(slot.arg, ARG_METHOD)
+  local row, v, err, more = pdk.NOTHING, nil, nil, nil
+  if number ~= 0 then
+    row = method(slot, number)
+    cut()
+    v, err, more = pdk.call(row, slot.reader, slot.saved)
+    cut()
+    if session.closed then
+      return nil, session.closed
+    elseif not session:owns(slot, generation) then
+      return nil, GONE -- it took longer than the event had
+    end
   end
-  local row, n = read_call(e)
-  if not row then
-    return raise(e, n)
-  end
-
-  local b = session:begin(slot, TYPE_RETURN, STATUS_OK, 0)
-  local ok, put, err = pcall(pdk.answer, row, b, n, e.saved)
-  if session.closed then
-    return nil, session.closed
-  end
-  if not session:owns(slot, e.generation) then
-    return nil, "gone" -- it took longer than the event had
-  end
-  if not ok then
-    return raise(e, row.name .. ": " .. tostring(put))
-  end
-  if put and b.len > session.max_message then
-    put, err = nil, "result of " .. b.len .. " bytes, the limit is " ..
-                    session.max_message
-  end
-  if not put then
-    b = session:begin(slot, TYPE_RETURN, layout.STATUS_UNENCODABLE, 0)
-    b:put_str(err)
-  end
-  return session:send(slot, e.generation)
-end
-
-
--- the plugin's last word: ends the event and then answers the client, which
--- never returns
-local function exit(e)
-  local err = apply(e)
-  if err then
-    return raise(e, err)
-  end
-  local row, n = read_call(e)
-  if not row then
-    return raise(e, n)
-  end
-  local session = e.session
-  session:release(e.slot, e.generation)
-  session:count_event(e.started)
-  local ok
-  ok, err = pcall(pdk.call, row, n, e.saved)
-  if not ok then
-    error("plugin " .. e.plugin .. ": " .. row.name .. ": " .. tostring(err), 0)
-  end
+  put_result(session, slot, row, v, err, more)
+  slot.doing = nil
+  return session:send(slot, generation)
 end
 
 
 -- ends an event that did not come to its own end
-local function give_up(e, err)
-  local session = e.session
-  local late = err == "timeout" or err == "gone"
+local function give_up(session, slot, generation, err)
+  local late = err == "timeout" or err == GONE
   if late and not session.closed then
     session.counters.deadlines = session.counters.deadlines + 1
   end
-  session:cancel(e.slot, e.generation, layout.STATUS_DEADLINE,
+  session:cancel(slot, generation, layout.STATUS_DEADLINE,
                  "the event's time is over")
-  session:count_event(e.started, true)
   if late then
     return false, _M.TIMEOUT, "no answer in time"
   end
@@ -199,69 +173,153 @@ local function give_up(e, err)
 end
 
 
+-- the plugin's last word: ends the event and then answers the client, which
+-- never returns
+local function exit(session, slot, generation)
+  if not apply(session, slot, generation) then
+    return give_up(session, slot, generation, GONE)
+  end
+  local row = method(slot, band(slot.arg, ARG_METHOD))
+  local call = pdk.read_call(row, slot.reader, slot.saved)
+  session:release(slot, generation)
+  local ok, err = pcall(call)
+  if not ok then
+    error(row.name .. ": " .. tostring(err), 0)
+  end
+  return true
+end
+
+
 -- the end that the server announced
-local function finish(e)
-  local slot = e.slot
-  local status, text = slot.code, nil
-  local failed = apply(e)
-  if failed then
-    return raise(e, failed)
+local function finish(session, slot, generation)
+  local status = slot.code
+  if not apply(session, slot, generation) then
+    return give_up(session, slot, generation, GONE)
   end
-  if status ~= STATUS_OK then
-    text = slot.reader:read_str() or "no reason given"
-  end
-  e.session:release(slot, e.generation)
-  e.session:count_event(e.started, status ~= STATUS_OK)
   if status == STATUS_OK then
+    session:release(slot, generation)
     return true
-  elseif status == STATUS_SHUTDOWN then
+  end
+
+  local text = slot.reader:read_str() or "no reason given"
+  session:release(slot, generation, true)
+  if status == STATUS_SHUTDOWN then
     return false, _M.UNAVAILABLE, text
   end
   return false, _M.FAILED, text, status
 end
 
 
--- sends the EVENT, with the values that its handler is known to ask for
-local function begin(e, id, phase)
-  local session = e.session
-  local c = session.counters
-  c.events = c.events + 1
-  e.started = C.kongring_ticks()
-  local number = PHASE[phase]
-  local b = session:begin(e.slot, TYPE_EVENT, number, id)
-  local profile = not e.saved and session:profile(id, number)
+-- answers a CALL and waits for what comes next
+local function go_on(session, slot, generation)
+  local ok, err = answer(session, slot, generation)
+  local kind
+  cut()
+  if ok then
+    kind, err = session:await(slot, generation)
+  end
+  return kind, err
+end
+
+
+-- leads an event on which waits for its first message to its end
+local function converse(session, slot, generation)
+  local kind, err = session:await(slot, generation)
+  if kind == TYPE_CALL and not session.closed then
+    kind, err = go_on(session, slot, generation)
+  end
+  if kind == TYPE_CALL and not session.closed then
+    kind, err = go_on(session, slot, generation)
+  end
+  if kind == TYPE_CALL then
+    while kind == TYPE_CALL and not session.closed do
+      kind, err = go_on(session, slot, generation)
+    end
+  end
+  if kind == TYPE_DONE then
+    return finish(session, slot, generation)
+  elseif kind == TYPE_EXIT then
+    return exit(session, slot, generation)
+  end
+  return give_up(session, slot, generation, err or session.closed)
+end
+
+
+-- the event from its first message, with the values that its handler is known
+-- to ask for, to its end
+local function drive(session, slot, generation, id, phase, profile)
+  local b = session:begin(slot, TYPE_EVENT, phase, id)
   if profile then
     prefetch.put(profile, b)
   end
-  return session:send(e.slot, e.generation)
+  local ok, err = session:send(slot, generation)
+  cut()
+  local ended, failure, text, status
+  if ok then
+    ended, failure, text, status = converse(session, slot, generation)
+  else
+    ended, failure, text = give_up(session, slot, generation, err)
+  end
+  cut()
+  return ended, failure, text, status
+end
+
+
+-- ends an event in which `text` was raised, on both sides first, and raises it
+-- again, so that Kong treats it as it treats a Lua plugin
+local function fail(session, slot, generation, plugin, text)
+  if session:owns(slot, generation) then -- else it was given up meanwhile
+    if slot.doing then
+      text = slot.doing .. ": " .. tostring(text)
+    end
+    session:cancel(slot, generation, STATUS_LUA_ERROR, tostring(text))
+  end
+  error("plugin " .. plugin .. ": " .. tostring(text), 0)
 end
 
 
 -- runs one event on an instance
-local function run_on(e, id, phase, deadline)
-  local session = e.session
+local function run_on(session, id, phase, deadline, plugin, find, saved)
   local slot, generation = session:acquire(TYPE_EVENT, deadline)
   if not slot then
     return false, _M.UNAVAILABLE, generation
   end
-  e.slot, e.generation = slot, generation
+  slot.find, slot.saved, slot.doing = find, saved, nil
+  slot.started = C.kongring_ticks()
+  local c = session.counters
+  c.events = c.events + 1
 
-  local ok, err, slow = begin(e, id, phase)
-  while ok do
-    local kind
-    kind, err = session:await(slot, generation, slow)
-    if kind == TYPE_CALL and not session.closed then
-      ok, err, slow = answer(e)
-    elseif kind == TYPE_EXIT then
-      exit(e)
-      return true
-    elseif kind and kind ~= TYPE_CALL then
-      return finish(e)
-    else
-      ok, err = nil, err or session.closed
-    end
+  local profile = not saved and session:profile(id, phase)
+  local ok, ended, failure, text, status = pcall(drive, session, slot,
+                                                 generation, id, phase, profile)
+  if not ok and profile and prefetch.failed(profile) then
+    -- nothing was sent yet: once more, and in the end without what raises
+    ok, ended, failure, text, status = pcall(drive, session, slot, generation,
+                                             id, phase, nil)
   end
-  return give_up(e, err)
+  if not ok then
+    return fail(session, slot, generation, plugin, ended)
+  end
+  return ended, failure, text, status
+end
+
+
+-- the session and the number of the instance in it, or nil, the kind of
+-- failure and what happened
+local function prepare(bridge, plugin, conf, deadline)
+  local session, err = bridge:get()
+  if not session then
+    return nil, _M.UNAVAILABLE, err
+  end
+  local id, text, status = instances.get(session, plugin, conf, deadline)
+  if id then
+    return session, id
+  elseif text == "timeout" then
+    return nil, _M.TIMEOUT, "the instance did not start in time"
+  elseif not status or status == STATUS_SHUTDOWN then
+    return nil, _M.UNAVAILABLE, text
+  end
+  return nil, _M.FAILED, text
 end
 
 
@@ -271,7 +329,7 @@ end
 -- @phases those that may yield
 -- @tparam table bridge the connection to the server
 -- @tparam string plugin its name
--- @tparam string phase Kong's name of the phase
+-- @tparam number phase one of `layout.PHASE`
 -- @tparam table conf the plugin's config as Kong gave it
 -- @tparam number timeout seconds that the event may take
 -- @tparam table|nil saved what a request that is over left behind, with `find`,
@@ -282,30 +340,20 @@ end
 function _M.run(bridge, plugin, phase, conf, timeout, saved)
   local find = saved and saved.find or pdk.method
   local deadline = now() + timeout
-  local ok, failure, text, status
-  for _ = 1, 2 do
-    local session, err = bridge:get()
-    if not session then
-      return false, _M.UNAVAILABLE, err
-    end
-    local id
-    id, text, status = instances.get(session, plugin, conf, deadline)
-    if not id then
-      if text == "timeout" then
-        return false, _M.TIMEOUT, "the instance did not start in time"
-      elseif not status or status == STATUS_SHUTDOWN then
-        return false, _M.UNAVAILABLE, text
-      end
-      return false, _M.FAILED, text
-    end
-
-    ok, failure, text, status = run_on({
-      session = session, plugin = plugin, find = find, saved = saved,
-    }, id, phase, deadline)
-    if status ~= STATUS_NO_INSTANCE then
-      break
-    end
+  local session, id, err = prepare(bridge, plugin, conf, deadline)
+  if not session then
+    return false, id, err
+  end
+  local ok, failure, text, status = run_on(session, id, phase, deadline,
+                                           plugin, find, saved)
+  if status == STATUS_NO_INSTANCE then
     instances.forget(conf) -- once more, with a fresh instance
+    session, id, err = prepare(bridge, plugin, conf, deadline)
+    if not session then
+      return false, id, err
+    end
+    ok, failure, text = run_on(session, id, phase, deadline, plugin, find,
+                               saved)
   end
   return ok, failure, text
 end

@@ -20,6 +20,7 @@ local log_phase = require "kongring.log_phase"
 
 local error = error
 local ipairs = ipairs
+local run = event.run
 local type = type
 
 
@@ -52,10 +53,10 @@ end
 
 
 local function phase_method(o, phase)
-  local name, timeout = o.name, o.timeout
+  local name, timeout, number = o.name, o.timeout, layout.PHASE[phase]
   return function(_, conf)
     local b = o.bridge or o.start()
-    local ok, failure, text = event.run(b, name, phase, conf, timeout)
+    local ok, failure, text = run(b, name, number, conf, timeout)
     if not ok then
       return fail(o, phase, failure, text)
     end

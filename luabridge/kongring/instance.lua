@@ -44,6 +44,7 @@ local function close(session, id)
   if slot then
     session:begin(slot, layout.TYPE_CLOSE, 0, id)
     session:send(slot, generation)
+    session:wake_server()
     session:release(slot, generation)
   end
 end
@@ -95,7 +96,7 @@ local function request_start(session, plugin, conf, deadline)
   local ok, id, status
   ok, err = session:send(slot, generation)
   if ok then
-    ok, err = session:await(slot, generation, true)
+    ok, err = session:await(slot, generation)
   end
   if ok then
     id, err, status = read_started(slot)

@@ -12,6 +12,7 @@
 local cjson = require "cjson.safe"
 local clone = require "table.clone"
 local event = require "kongring.event"
+local layout = require "kongring.layout"
 local pdk = require "kongring.pdk"
 local semaphore = require "ngx.semaphore"
 local timer_at = require("kongring.timer").at
@@ -20,6 +21,7 @@ local timer_at = require("kongring.timer").at
 local concat = table.concat
 local select = select
 local tostring = tostring
+local PHASE_LOG = layout.PHASE.log
 
 
 -- Events that run at a time at most, well below the slots of a session, and
@@ -155,8 +157,8 @@ local runner -- the semaphore of the timer that takes events, nil without one
 local function run(saved, done)
   local o = saved.handler
   local ok, ended, failure, text = pcall(event.run, o.bridge or o.start(),
-                                         o.name, "log", saved.conf, o.timeout,
-                                         saved)
+                                         o.name, PHASE_LOG, saved.conf,
+                                         o.timeout, saved)
   if not ok then
     ngx.log(ngx.ERR, "[", o.name, "] phase log: ", ended)
   elseif not ended then

@@ -13,6 +13,7 @@ local cjson = require "cjson.safe"
 local methods = require "kongring.methods"
 
 
+local error = error
 local ipairs = ipairs
 local pairs = pairs
 local tostring = tostring
@@ -119,7 +120,8 @@ local RESULTS = {
   end,
 
   value = function(b, v)
-    return b:put_value(v)
+    local ok, err = b:put_value(v)
+    return ok, err
   end,
 
   multimap = function(b, t)
@@ -207,64 +209,91 @@ function _M.method(number)
 end
 
 
--- The arguments of the call that is being made. They are read, and taken from
--- here by the call, with no yield in between.
-local args = {}
-
 -- arguments that a call may have; unpack has a limit as well
 local MAX_ARGS = 250
 
 
---- Reads the arguments of a call.
--- @phases all
--- @tparam table reader at the arguments
--- @treturn number|nil how many there are, for `call`, which comes next
--- @treturn string|nil what is wrong with them
-function _M.read(reader)
-  local n, err = reader:read_args(args)
-  if n and n > MAX_ARGS then
-    return nil, n .. " arguments, the limit is " .. MAX_ARGS
+-- reads one argument, or raises what is wrong with it
+local function read(reader)
+  local ok, v = reader:read_value()
+  if not ok then
+    error(v, 0)
   end
-  return n, err
+  return v
 end
 
 
---- Makes the call whose arguments were just read.
+-- reads n arguments, at index 2 and after; the first is what a request that is
+-- over left behind
+local function read_all(reader, n, saved)
+  if n > MAX_ARGS then
+    error(n .. " arguments, the limit is " .. MAX_ARGS, 0)
+  end
+  local args = { saved }
+  for i = 2, n + 1 do
+    args[i] = read(reader)
+  end
+  return args
+end
+
+
+-- reads how many arguments there are
+local function read_count(reader)
+  local n, wrong = reader:read_array()
+  if not n then
+    error(wrong, 0)
+  end
+  return n
+end
+
+
+--- Reads a call that is to be made after its message is gone.
+-- @phases all
+-- @tparam table row as `method` gave it
+-- @tparam table reader at the arguments
+-- @tparam table|nil saved as for `call`
+-- @treturn function that makes the call and raises what it raises. Raises what
+-- is wrong with the arguments.
+function _M.read_call(row, reader, saved)
+  local n = read_count(reader)
+  local args = read_all(reader, n, saved)
+  return function()
+    return row.call(unpack(args, saved and 1 or 2, n + 1))
+  end
+end
+
+
+--- Reads the arguments of a call and makes it.
 -- @phases what the method allows
 -- @tparam table row as `method` gave it
--- @tparam number n as `read` gave it
+-- @tparam table reader at the arguments
 -- @tparam table|nil saved what a request that is over left behind, the method's
 -- first argument then
--- @return what the method returns; raises what it raises
-function _M.call(row, n, saved)
+-- @return what the method returns, for the row's `put`; raises what it raises,
+-- and what is wrong with the arguments
+function _M.call(row, reader, saved)
+  local n = read_count(reader)
   local f = row.call
-  if saved then
-    return f(saved, unpack(args, 1, n))
+  local v, err, more -- no method has more results
+  if saved or n > 3 then
+    v, err, more = f(unpack(read_all(reader, n, saved), saved and 1 or 2,
+                            n + 1))
   elseif n == 0 then
-    return f()
-  elseif n == 1 then
-    return f(args[1])
-  elseif n == 2 then
-    return f(args[1], args[2])
-  elseif n == 3 then
-    return f(args[1], args[2], args[3])
+    v, err, more = f()
+  else
+    local first = read(reader)
+    if n == 1 then
+      v, err, more = f(first)
+    else
+      local second = read(reader)
+      if n == 2 then
+        v, err, more = f(first, second)
+      else
+        v, err, more = f(first, second, read(reader))
+      end
+    end
   end
-  return f(unpack(args, 1, n))
-end
-local call = _M.call
-
-
---- Makes a call and writes its result behind the head of a message.
--- @phases what the method allows
--- @tparam table row
--- @tparam table b the buffer
--- @tparam number n
--- @tparam table|nil saved
--- @treturn boolean|nil true, or nil when the result has no place in a message;
--- raises what the method raises
--- @treturn string|nil why not
-function _M.answer(row, b, n, saved)
-  return row.put(b, call(row, n, saved))
+  return v, err, more
 end
 
 

@@ -5,7 +5,7 @@
 -- event, so that the handler need not ask.
 --
 -- Called by: session_receive.lua (profiles) and event.lua (values). Phases:
--- `read` all, `put` what the getters allow; a getter that raises is left out.
+-- `read` all, `put` what the getters allow.
 --
 -- @module kongring.prefetch
 
@@ -14,7 +14,9 @@ local layout = require "kongring.layout"
 local pdk = require "kongring.pdk"
 
 
-local pcall = pcall
+local concat = table.concat
+local cut = require("kongring.trace").cut
+local loadstring = loadstring
 local NO_VALUE = layout.NO_VALUE
 local MAX_BYTES = layout.MAX_PREFETCH_BYTES
 
@@ -24,6 +26,33 @@ local PATIENCE = 3
 
 
 local _M = {}
+
+
+-- puts one value, its length first
+local function put_one(profile, i, b, limit)
+  local getter, start = profile[i], b.len
+  profile.at = i
+  b:put_u32(NO_VALUE)
+  if getter.failures < PATIENCE and start < limit and
+     getter.put(b, getter.call(getter.first, getter.second)) and
+     b.len <= limit then
+    b:set_u32(start, b.len - start - 4)
+  else
+    b.len = start + 4
+  end
+end
+
+
+-- Makes the function that puts all values of a profile with n getters: one
+-- after the other without a loop, in traces of its own (see trace.lua).
+local function compile(n)
+  local text = { "local put, cut = ...; return function(profile, b, limit)" }
+  for i = 1, n do
+    text[i + 1] = "put(profile, " .. i .. ", b, limit); cut()"
+  end
+  text[n + 2] = "end"
+  return loadstring(concat(text, "\n"), "=profile")(put_one, cut)
+end
 
 
 --- Reads a profile.
@@ -37,7 +66,10 @@ function _M.read(reader)
   if not n or n > layout.MAX_PREFETCH then
     return nil, "profile of " .. tostring(n) .. " getters"
   end
-  local profile = { version = version, n = 0 }
+  local profile = {
+    version = version, n = n, put_all = compile(n),
+    at = 0, -- the getter that is being called, 0 when none is
+  }
   for i = 1, n do
     local number = reader:read_u16()
     local args = {}
@@ -56,50 +88,36 @@ function _M.read(reader)
       failures = row and 0 or PATIENCE,
     }
   end
-  profile.n = n
   return profile
 end
 
 
--- evaluates the getters from number `from` on; what raises leaves `at` there
-local function evaluate(profile, b, from, limit)
-  for i = from, profile.n do
-    local getter = profile[i]
-    local start = b.len
-    profile.at = i
-    profile.start = start
-    b:put_u32(NO_VALUE)
-    if getter.failures < PATIENCE and start < limit then
-      if getter.put(b, getter.call(getter.first, getter.second)) and
-         b.len <= limit then
-        b:set_u32(start, b.len - start - 4)
-      else
-        b.len = start + 4
-      end
-    end
-  end
-end
-
-
---- Puts the values of a profile behind the head of an EVENT.
--- @phases what the getters allow
+--- Puts the values of a profile behind the head of an EVENT. Raises what a
+-- getter raises; then `failed` tells.
+-- @phases what the getters allow; none of them yields
 -- @tparam table profile
 -- @tparam table b the buffer
 function _M.put(profile, b)
   b:put_u32(profile.version)
   b:put_u16(profile.n)
-  local limit = b.len + MAX_BYTES
-  local from = 1
-  repeat
-    local ok = pcall(evaluate, profile, b, from, limit)
-    if not ok then
-      local getter = profile[profile.at]
-      getter.failures = getter.failures + 1
-      b.len = profile.start
-      b:put_u32(NO_VALUE)
-      from = profile.at + 1
-    end
-  until ok
+  cut()
+  profile.put_all(profile, b, b.len + MAX_BYTES)
+  profile.at = 0
+end
+
+
+--- Tells whether it was a getter of the profile that raised, which is not tried
+-- for ever.
+-- @phases all
+-- @tparam table profile
+-- @treturn boolean
+function _M.failed(profile)
+  local getter = profile[profile.at]
+  profile.at = 0
+  if getter then
+    getter.failures = getter.failures + 1
+  end
+  return getter ~= nil
 end
 
 

@@ -67,7 +67,8 @@ local CLEAR_MOST = 1024
 
 -- bytes that a frame with a payload of n bytes takes
 local function frame_size(n)
-  return band(n + ROUND, ROUND_MASK)
+  local size = band(n + ROUND, ROUND_MASK) -- no tail call: see event.lua
+  return size
 end
 
 

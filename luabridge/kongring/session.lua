@@ -31,9 +31,10 @@ local max = math.max
 local min = math.min
 local pairs = pairs
 local setmetatable = setmetatable
-local now = ngx.now
+local now = sys.now
 local HEAD_SIZE = layout.HEAD_SIZE
 local TYPE_START = layout.TYPE_START
+local TYPE_EVENT = layout.TYPE_EVENT
 
 
 -- longest text of a CANCEL in bytes; less in a small ring
@@ -99,6 +100,7 @@ function _M.new(attachment, ticks_per_us)
     open_count = 0,
     asleep = false, -- the sleeping word is set, or a ring is on its way
     looking = false, -- the light thread looks once per turn
+    unrung = false, -- and has to ring the server before
     looker = nil, -- semaphore of that thread, nil when there is none
     blind = 0, -- ends of a look in a row that brought nothing
     unseen = 0, -- looks left out since then
@@ -142,7 +144,8 @@ function Session:acquire(kind, deadline)
     }
     self.slots[slot.number] = slot
   end
-  slot.generation = (slot.generation + 1) % 2 ^ 32
+  local generation = slot.generation + 1
+  slot.generation = generation < 2 ^ 32 and generation or 0
   slot.kind, slot.deadline, slot.open = kind, deadline, true
   slot.waiting, slot.type, slot.partial = false, false, false
   slot.code, slot.arg, slot.in_room = 0, 0, false
@@ -161,7 +164,7 @@ end
 --- Tells whether a slot still is its owner's.
 -- @phases all
 function Session:owns(slot, generation) -- luacheck: ignore self
-  return owned(slot, generation)
+  return slot.open and slot.generation == generation
 end
 
 
@@ -187,13 +190,16 @@ end
 
 
 --- Gives a slot back: later messages for it are late. What the slot's reader
--- gave stays; the bytes it reads from may go.
+-- gave stays; the bytes it reads from may go. An event is counted as ended.
 -- @phases all
-function Session:release(slot, generation)
+-- @tparam table slot
+-- @tparam number generation
+-- @tparam boolean|nil failed the event ended badly
+function Session:release(slot, generation, failed)
   if not owned(slot, generation) then
     return
   end
-  slot.open = false
+  slot.open, slot.saved = false, nil
   self:rest_over(slot)
   if slot.out.cap > KEEP then
     slot.out = msgpack.new_buffer(256)
@@ -203,8 +209,17 @@ function Session:release(slot, generation)
   end
   self.open_count = self.open_count - 1
   self.free[#self.free + 1] = slot
-  if not self.closed then
-    self.counters.open = self.open_count
+  if self.closed then
+    return
+  end
+  local c = self.counters
+  c.open = self.open_count
+  if slot.kind == TYPE_EVENT then
+    c.events_done = c.events_done + 1
+    c.event_ticks = c.event_ticks + (C.kongring_ticks() - slot.started)
+    if failed then
+      c.errors = c.errors + 1
+    end
   end
 end
 
@@ -217,7 +232,7 @@ function Session:close(reason)
   if self.closed then
     return
   end
-  self.closed = reason
+  self.closed, self.looking, self.unrung = reason, false, false
   local attachment = self.attachment
   self.out, self.inn, self.counters, self.attachment = nil, nil, nil, nil
   attach.detach(attachment)
@@ -284,15 +299,14 @@ function Session:yield(slot, generation, seconds)
   if self.leaving then
     seconds = min(seconds, POLL)
   end
-  slot.sema:wait(max(seconds, 0.001))
-  if slot.sema:count() > 0 then
+  if not slot.sema:wait(max(seconds, 0.001)) and slot.sema:count() > 0 then
     slot.sema:wait(0) -- posted while the wait timed out
   end
   if self.leaving and not self.closed and
      sys.hung_up(self.attachment.control) then
     self:close("the plugin server went away")
   end
-  return owned(slot, generation)
+  return slot.open and slot.generation == generation
 end
 
 
@@ -338,24 +352,7 @@ function Session:cancel(slot, generation, status, text)
       self:wake_server()
     end
   end
-  self:release(slot, generation)
-end
-
-
---- Counts an event that has ended.
--- @tparam number started the helper's clock at its begin
--- @tparam boolean|nil failed it ended badly
--- @phases all
-function Session:count_event(started, failed)
-  if self.closed then
-    return
-  end
-  local c = self.counters
-  c.events_done = c.events_done + 1
-  c.event_ticks = c.event_ticks + (C.kongring_ticks() - started)
-  if failed then
-    c.errors = c.errors + 1
-  end
+  self:release(slot, generation, true)
 end
 
 

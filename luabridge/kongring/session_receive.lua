@@ -164,6 +164,27 @@ local function take(self)
 end
 
 
+--- Takes one frame out of the ring, which is there; goes on as `drain` where it
+-- is not the message for one slot.
+-- @phases all
+-- @tparam table own that slot
+-- @treturn boolean|nil whether its message is there; nil when the session is
+-- over
+-- @treturn string|nil why it is
+function _M:take(own)
+  local slot, err = take(self)
+  if slot == own then
+    self:claim_writer()
+    return true
+  elseif slot == nil and err then
+    return nil, err
+  elseif slot then
+    self:wake(slot)
+  end
+  return self:drain(own)
+end
+
+
 --- Empties the ring up to a message for one slot; wakes the owners of others.
 -- @phases all
 -- @tparam table|nil own that slot

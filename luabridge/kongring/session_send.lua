@@ -14,9 +14,13 @@ local layout = require "kongring.layout"
 local sys = require "kongring.sys"
 
 
+local cast = ffi.cast
 local copy = ffi.copy
-local now = ngx.now
+local now = sys.now
 local HEAD_SIZE = layout.HEAD_SIZE
+
+
+local head_t = ffi.typeof("kongring_head *")
 
 
 local _M = {}
@@ -27,12 +31,10 @@ local _M = {}
 -- @treturn table the buffer
 function _M:begin(slot, kind, code, arg) -- luacheck: ignore self
   local b = slot.out
-  b:reset()
-  b:put_u8(kind)
-  b:put_u8(code)
-  b:put_u16(slot.number)
-  b:put_u32(slot.generation)
-  b:put_u32(arg)
+  local head = cast(head_t, b.data) -- no buffer is shorter
+  head.type, head.code, head.slot = kind, code, slot.number
+  head.generation, head.arg = slot.generation, arg
+  b.len = HEAD_SIZE
   return b
 end
 
@@ -50,16 +52,25 @@ function _M:wake_server()
 end
 
 
+-- puts one frame into the ring; false when there is no room
+local function try_frame(self, data, len, more)
+  local ok, err = self.out:write(data, len, more)
+  if ok then
+    local c = self.counters
+    c.frames_out = c.frames_out + 1
+    c.bytes_out = c.bytes_out + len
+    return true
+  elseif ok == nil then
+    return self:damage(err)
+  end
+  return false
+end
+
+
 -- sends one frame, and yields while there is no room
 local function send_frame(self, slot, generation, data, len, more)
-  while true do
-    local ok, err = self.out:write(data, len, more)
-    if ok then
-      break
-    end
-    if ok == nil then
-      return self:damage(err)
-    end
+  local ok, err = try_frame(self, data, len, more)
+  while ok == false do
     self:wake_server()
     if self.out:wait(len) then
       if now() >= slot.deadline then
@@ -77,11 +88,9 @@ local function send_frame(self, slot, generation, data, len, more)
         return nil, self.closed
       end
     end
+    ok, err = try_frame(self, data, len, more)
   end
-  local c = self.counters
-  c.frames_out = c.frames_out + 1
-  c.bytes_out = c.bytes_out + len
-  return true
+  return ok, err
 end
 
 
@@ -105,12 +114,12 @@ local function send_pieces(self, slot, generation)
 end
 
 
---- Sends the message in the slot's buffer, of up to `max_message` bytes.
+--- Sends the message in the slot's buffer, of up to `max_message` bytes. The
+-- server is rung by who waits for the answer, else by `wake_server`.
 -- @phases all while there is room, else those that may yield
 -- @treturn boolean|nil true
 -- @treturn string|nil why not: "timeout" when the slot's deadline passed,
 -- "gone" when the slot has another owner
--- @treturn boolean|nil the server slept and was rung: no answer comes soon
 function _M:send(slot, generation)
   if self.closed then
     return nil, self.closed
@@ -118,14 +127,15 @@ function _M:send(slot, generation)
   local b = slot.out
   local ok, err
   if b.len <= self.out.max_payload then
-    ok, err = send_frame(self, slot, generation, b.data, b.len, false)
+    ok, err = try_frame(self, b.data, b.len, false)
+    if ok == false then
+      -- not at once: the loop that waits for room would cut the compiled path
+      ok, err = send_frame(self, slot, generation, b.data, b.len, false)
+    end
   else
     ok, err = send_pieces(self, slot, generation)
   end
-  if not ok then
-    return nil, err
-  end
-  return true, nil, self:wake_server()
+  return ok, err
 end
 
 

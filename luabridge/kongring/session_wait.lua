@@ -12,9 +12,10 @@
 
 
 local semaphore = require "ngx.semaphore"
+local sys = require "kongring.sys"
 
 
-local now = ngx.now
+local now = sys.now
 local sleep = ngx.sleep
 
 
@@ -39,7 +40,8 @@ local FAR = 24 * 3600
 local _M = {}
 
 
--- looks on for a while; true when own's message came
+-- Looks on for a while. Gives true when own's message came, false when it did
+-- not, nil and an error when the session is over.
 local function spin(self, own)
   if self.unpaid >= SPIN_PATIENCE then
     self.skipped = self.skipped + 1
@@ -56,7 +58,7 @@ local function spin(self, own)
   end
   self.unpaid = 0
   c.spins_paid = c.spins_paid + 1
-  return self:drain(own)
+  return self:take(own)
 end
 
 
@@ -76,13 +78,16 @@ local function go_to_sleep(self)
 end
 
 
--- makes sure that somebody notices what comes next: the light thread that
--- looks, or the doorbell. False when there is something to look at already.
+-- Makes sure that the server notices what was sent, and that somebody notices
+-- what it answers: the light thread that looks, which also rings the server,
+-- once for all that was sent in its turn; or the doorbell. False when there is
+-- something to look at already.
 local function arrange_wake(self)
-  if self.looking or self.asleep then
+  if self.looking then
+    self.unrung = true
     return true
   end
-  if self.looker and not self.leaving then
+  if not self.asleep and self.looker and not self.leaving then
     local look = self.blind < LOOK_PATIENCE
     if not look then
       self.unseen = self.unseen + 1
@@ -90,12 +95,42 @@ local function arrange_wake(self)
     end
     if look then
       self.unseen = 0
-      self.looking = true
+      self.looking, self.unrung = true, true
       self.looker:post(1)
       return true
     end
   end
-  return go_to_sleep(self)
+  self:wake_server()
+  return self.asleep or go_to_sleep(self)
+end
+
+
+-- stops to look: from now on the worker is rung
+local function look_away(self)
+  self.looking = false
+  if not go_to_sleep(self) then
+    self.looking = true
+  end
+end
+
+
+-- one look of the light thread; gives the turns in a row that brought nothing
+local function look_once(self, turns)
+  if self.unrung then
+    self.unrung = false
+    self:wake_server()
+  end
+  local before = self.waiters
+  if before == 0 or self:drain(nil) == nil then
+    self.looking = false
+  elseif self.waiters ~= before then
+    self.blind = 0
+    return 0
+  elseif turns >= LOOK_TURNS then
+    self.blind = self.blind + 1
+    look_away(self)
+  end
+  return turns + 1
 end
 
 
@@ -115,21 +150,7 @@ function _M:look_on()
     else
       local turns = 0
       while self.looking and self.looker == looker do
-        local before = self.waiters
-        if before == 0 or self:drain(nil) == nil then
-          self.looking = false
-        elseif self.waiters ~= before then
-          turns, self.blind = 0, 0
-        else
-          turns = turns + 1
-          if turns > LOOK_TURNS then
-            self.looking = false
-            self.blind = self.blind + 1
-            if not go_to_sleep(self) then
-              self.looking = true
-            end
-          end
-        end
+        turns = look_once(self, turns)
         if self.looking then
           sleep(0)
         end
@@ -145,36 +166,42 @@ function _M:look_on()
 end
 
 
---- Waits for the slot's next message.
--- @phases those that may yield
--- @tparam table slot
--- @tparam number generation
--- @tparam boolean|nil slow the answer will not come at once: no spin
--- @treturn number|nil its type; code and arg stand in the slot, and its reader
--- is at the start of the body
--- @treturn string|nil why none comes: "timeout" when the slot's deadline
--- passed, "gone" when the slot has another owner
-function _M:await(slot, generation, slow)
+-- takes the message that is in the slot
+local function receive(self, slot)
+  local kind = slot.type
+  slot.type = false
+  if self.asleep and self.waiters == 0 and not self.closed then
+    self.asleep = false
+    self.inn:awake()
+  end
+  return kind
+end
+
+
+-- yields until somebody has looked; false when the slot is another's meanwhile
+local function rest(self, slot, generation, left)
+  slot.waiting = true
+  self.waiters = self.waiters + 1
+  if not self:yield(slot, generation, left) then
+    return false
+  end
+  self:rest_over(slot)
+  return true
+end
+
+
+-- waits on for a message that was not there at the first look
+local function await_on(self, slot, generation)
   while true do
-    local kind = slot.type
-    if not kind and not self.closed then
+    if not slot.type and not self.closed then
       local found, err = self:drain(slot)
-      if found == false and not slow and self.open_count == 1 then
-        found, err = spin(self, slot)
-      end
       if found == nil then
         return nil, err
       end
-      kind = slot.type
     end
-    if kind then
+    if slot.type then
       -- also of a session that has closed since: an end is an end
-      slot.type = false
-      if self.asleep and self.waiters == 0 and not self.closed then
-        self.asleep = false
-        self.inn:awake()
-      end
-      return kind
+      return receive(self, slot)
     end
     if self.closed then
       return nil, self.closed
@@ -184,15 +211,44 @@ function _M:await(slot, generation, slow)
     if left <= 0 then
       return nil, "timeout"
     end
-    if arrange_wake(self) then
-      slot.waiting = true
-      self.waiters = self.waiters + 1
-      if not self:yield(slot, generation, left) then
-        return nil, "gone"
-      end
-      self:rest_over(slot)
+    if arrange_wake(self) and not rest(self, slot, generation, left) then
+      return nil, "gone"
     end
   end
+end
+
+
+--- Waits for the slot's next message.
+-- @phases those that may yield
+-- @tparam table slot
+-- @tparam number generation
+-- @treturn number|nil its type; code and arg stand in the slot, and its reader
+-- is at the start of the body
+-- @treturn string|nil why none comes: "timeout" when the slot's deadline
+-- passed, "gone" when the slot has another owner
+function _M:await(slot, generation)
+  if slot.type or self.closed then
+    return await_on(self, slot, generation)
+  end
+  if self.open_count == 1 and not self:wake_server() then
+    local found, err = spin(self, slot)
+    if found then
+      return receive(self, slot)
+    elseif found == nil then
+      return nil, err
+    end
+  end
+  -- others are under way: what comes while this one yields is for all of them
+  if arrange_wake(self) then
+    local left = slot.deadline - now()
+    if left > 0 and not rest(self, slot, generation, left) then
+      return nil, "gone"
+    end
+    if slot.type then
+      return receive(self, slot)
+    end
+  end
+  return await_on(self, slot, generation)
 end
 
 

@@ -51,6 +51,7 @@ if not pcall(ffi.typeof, "struct kongring_msghdr") then
     char *kongring_strerror(int) __asm__("strerror");
     int kongring_sched_getaffinity(int, size_t, uint8_t *)
       __asm__("sched_getaffinity");
+    double kongring_ngx_now(void) __asm__("ngx_http_lua_ffi_now");
   ]]
 end
 
@@ -72,6 +73,17 @@ local _M = {}
 
 local function errno(what)
   return what .. ": " .. ffi.string(C.kongring_strerror(ffi.errno()))
+end
+
+
+--- The time of nginx's loop, as `ngx.now` gives it, which LuaJIT cannot
+-- compile as a function of its own: it would end in the interpreter each time,
+-- and in the end keep its callers from being compiled.
+-- @phases all
+-- @treturn number seconds since the epoch
+function _M.now()
+  local seconds = C.kongring_ngx_now()
+  return seconds
 end
 
 
