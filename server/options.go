@@ -24,6 +24,7 @@ type options struct {
 	syncWrites   bool
 	noMemo       bool
 	noPrefetch   bool
+	affinity     bool
 }
 
 func defaults() options {

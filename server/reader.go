@@ -152,7 +152,14 @@ func (n *session) rest() {
 // loop reads the ring and runs what it asks for, until the role is taken or
 // the session ends.
 func (r *reader) loop() {
-	for r.step() {
+	steps := func() {
+		for r.step() {
+		}
+	}
+	if cpus := r.session.near; len(cpus) == 0 {
+		steps()
+	} else if err := bind(cpus, steps); err != nil {
+		r.session.log.Warn("affinity", "error", err)
 	}
 }
 

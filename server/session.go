@@ -34,6 +34,7 @@ type session struct {
 	log    *slog.Logger
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
+	near   []int // processors that the reader is bound to, or none
 
 	role    atomic.Uint64 // see reader.go
 	retired chan struct{} // closed when nobody will have the role again
@@ -86,6 +87,9 @@ func newSession(s *Server, id uint32, conn *shm.Conn, hello shm.Hello) (*session
 		log: s.options.logger.With("session", id, "worker", hello.Worker, "pid", conn.Peer.PID),
 	}
 	_, _ = rand.Read(n.token[:]) // never fails
+	if n.near, err = s.options.near(hello); err != nil {
+		n.log.Warn("affinity", "error", err)
+	}
 	return n, nil
 }
 
