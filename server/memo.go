@@ -3,6 +3,8 @@ package server
 import (
 	"bytes"
 
+	"github.com/tinylib/msgp/msgp"
+
 	"github.com/kongring/kongring/server/wire"
 )
 
@@ -42,21 +44,24 @@ func (m *memo) reset() {
 }
 
 // key gives the arguments in the form in which they are compared: the name of a
-// header in lower case with "-" for "_". It is valid until the next call.
+// header in lower case. A name with "_" is left as it is: Kong takes "_" for "-"
+// in some of its look-ups and not in others, so that two such spellings may find
+// different headers. It is valid until the next call.
 func (m *memo) key(id wire.MethodID, args []byte) []byte {
 	if !wire.Methods[id].Fold {
 		return args
 	}
+	const array = 3 // bytes of the array's header
+	name, rest, err := msgp.ReadStringZC(args[array:])
+	if err != nil || bytes.IndexByte(name, '_') >= 0 {
+		return args
+	}
 	m.fold = append(m.fold[:0], args...)
-	// The array header and the string's are told apart from the name by their
-	// high bit; a name of 32 bytes or more has a length byte too, which folds
-	// the same way for equal names.
-	for i, c := range m.fold {
-		switch {
-		case 'A' <= c && c <= 'Z':
+	// The length in front of the name may look like a letter.
+	end := len(args) - len(rest)
+	for i := end - len(name); i < end; i++ {
+		if c := m.fold[i]; 'A' <= c && c <= 'Z' {
 			m.fold[i] = c + 'a' - 'A'
-		case c == '_':
-			m.fold[i] = '-'
 		}
 	}
 	return m.fold

@@ -129,7 +129,7 @@ type Method struct {
 	Class   Class
 	Reads   Facts
 	Changes Facts
-	Fold    bool // the first argument is a header's name: case and "_" do not count
+	Fold    bool // the first argument is a header's name: case does not count
 	Yields  bool // may wait in Lua: never asked ahead of the plugin
 }
 
