@@ -156,6 +156,28 @@ func TestAGetterIsAskedOnce(t *testing.T) {
 	w.expect(wire.TypeDone, head)
 }
 
+// Kong finds the protocol in X-Forwarded-Proto.
+func TestAProtocolThatAHeaderChanges(t *testing.T) {
+	_, socket := plain(t, server.WithoutPrefetch(), withScript(func(_ *scripted, kong *pdk.PDK) {
+		for _, want := range []string{"http", "https"} {
+			got, err := kong.Client.GetProtocol(true)
+			must(err)
+			if got != want {
+				panic(got)
+			}
+			must(kong.ServiceRequest.SetHeader("X-Forwarded-Proto", "https"))
+		}
+	}))
+	w := attach(t, socket)
+	head := w.event(0, w.instance("scripted", `{}`))
+	for _, answer := range []string{"http", "https"} {
+		w.expect(wire.TypeCall, head)
+		w.answer(head, msgp.AppendString(nil, answer))
+	}
+	done, body := w.expect(wire.TypeDone, head)
+	require.Zero(t, done.Code, "%s", body)
+}
+
 func TestAConstantIsAskedOnceInASession(t *testing.T) {
 	_, socket := plain(t, server.WithoutPrefetch(), withScript(func(_ *scripted, kong *pdk.PDK) {
 		if got, err := kong.Nginx.GetSubsystem(); err != nil || got != "http" {

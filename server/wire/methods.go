@@ -176,7 +176,7 @@ var Methods = [methodCount]Method{
 	ClientGetForwardedPort: {Name: "kong.client.get_forwarded_port", Result: ResultValue, Class: ClassRequest},
 	ClientGetCredential:    {Name: "kong.client.get_credential", Result: ResultValue, Class: ClassStable, Reads: FactIdentity},
 	ClientGetConsumer:      {Name: "kong.client.get_consumer", Result: ResultValue, Class: ClassStable, Reads: FactIdentity},
-	ClientGetProtocol:      {Name: "kong.client.get_protocol", Result: ResultValue, Class: ClassRequest},
+	ClientGetProtocol:      {Name: "kong.client.get_protocol", Result: ResultValue, Class: ClassStable, Reads: FactForwarded},
 
 	LogAlert:     {Name: "kong.log.alert", Result: ResultNone, Class: ClassPosted},
 	LogCrit:      {Name: "kong.log.crit", Result: ResultNone, Class: ClassPosted},
