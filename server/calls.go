@@ -51,8 +51,9 @@ func (ev *event) Get(c *bridge.Call) error {
 	if constant != nil {
 		value := append([]byte(nil), result...)
 		constant.Store(&value)
-	} else if !ev.session.server.options.noMemo {
-		ev.memo.learn(id, key, result)
+	} else {
+		// Without the memo too: the profile counts what was asked for.
+		ev.memo.learn(id, key, result, !ev.session.server.options.noMemo)
 	}
 	return nil
 }

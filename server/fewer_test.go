@@ -276,6 +276,48 @@ func TestProfileLearnsAndForgets(t *testing.T) {
 	require.Less(t, c.Profiles, uint64(12))
 }
 
+// Values come along without the memo as well, which is about asking again.
+func TestProfileWithoutTheMemo(t *testing.T) {
+	s, socket := plain(t, server.WithoutMemo(), withScript(func(_ *scripted, kong *pdk.PDK) {
+		for range 3 {
+			_, err := kong.Request.GetPath()
+			must(err)
+		}
+	}))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("scripted", `{}`)
+	require.Len(t, p.run(in), 3)
+	for range 20 {
+		p.run(in)
+	}
+	require.Empty(t, p.run(in))
+	require.Equal(t, []string{"kong.request.get_path []"}, p.getters)
+	c := s.Stats().Sessions[0].Server
+	require.Positive(t, c.PrefetchHits)
+	require.Zero(t, c.MemoHits)
+}
+
+// An event counts once, however often it asks for the same.
+func TestProfileCountsEvents(t *testing.T) {
+	n := 0
+	s, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		if n++; n%4 != 0 {
+			return
+		}
+		for range 5 {
+			_, err := kong.Request.GetHeader("x-a")
+			must(err)
+			must(kong.ServiceRequest.SetHeader("x-a", "b"))
+		}
+	}))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("scripted", `{}`)
+	for range 100 {
+		p.run(in)
+	}
+	require.Zero(t, s.Stats().Sessions[0].Server.Profiles, "a quarter of the events ask")
+}
+
 // The length of a name stands in front of it, and may look like a letter.
 func TestNamesOfAllLengths(t *testing.T) {
 	_, socket := plain(t, withScript(func(in *scripted, kong *pdk.PDK) {

@@ -25,7 +25,7 @@ type known struct {
 	value      []byte
 	turn       int  // when it was first asked for, from 1; 0 if it never was
 	prefetched bool // it came with the event
-	forgotten  bool // an own write may have changed it
+	forgotten  bool // not to be given: an own write may have changed it
 }
 
 // maxKnown bounds the values that an event remembers.
@@ -91,8 +91,9 @@ func (m *memo) ask(k *known) {
 	}
 }
 
-// learn remembers an answer. key and value are copied.
-func (m *memo) learn(id wire.MethodID, key, value []byte) {
+// learn remembers that a getter was asked for and, to give it again, its answer.
+// key and value are copied.
+func (m *memo) learn(id wire.MethodID, key, value []byte, again bool) {
 	if len(m.known) >= maxKnown {
 		return
 	}
@@ -100,7 +101,7 @@ func (m *memo) learn(id wire.MethodID, key, value []byte) {
 	m.bytes = append(append(m.bytes, key...), value...)
 	both := m.bytes[start:len(m.bytes):len(m.bytes)]
 	m.known = append(m.known, known{
-		method: id, key: both[:len(key):len(key)], value: both[len(key):],
+		method: id, key: both[:len(key):len(key)], value: both[len(key):], forgotten: !again,
 	})
 	m.ask(&m.known[len(m.known)-1])
 }

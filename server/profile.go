@@ -19,6 +19,7 @@ type profile struct {
 
 	mu     sync.Mutex
 	events int // in this window
+	looked int // events that were looked at, ever
 	habits map[string]*habit
 }
 
@@ -27,6 +28,7 @@ type habit struct {
 	method wire.MethodID
 	args   string // as MessagePack array
 	asked  int    // events of the window that asked for it
+	last   int    // the number of the last event that did
 	turn   int    // when it last was asked for, within its event
 }
 
@@ -94,6 +96,7 @@ func (p *profile) learn(ev *event) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.looked++
 	for i := range ev.memo.known {
 		k := &ev.memo.known[i]
 		if k.turn > 0 && wire.Methods[k.method].Prefetchable() {
@@ -119,7 +122,10 @@ func (p *profile) count(k *known) {
 		h = &habit{method: k.method, args: string(k.key)}
 		p.habits[string(key)] = h
 	}
-	h.asked++
+	if h.last != p.looked { // once, even if it asked again after a write of its own
+		h.last = p.looked
+		h.asked++
+	}
 	h.turn = k.turn
 }
 

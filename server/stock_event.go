@@ -220,7 +220,7 @@ func (ev *stockEvent) Get(c *bridge.Call) error {
 		return err
 	}
 	if remember {
-		ev.memo.learn(id, key, result)
+		ev.memo.learn(id, key, result, true)
 	}
 	c.SetResult(result)
 	return nil
