@@ -67,13 +67,44 @@ const (
 	all   = live | saved
 )
 
-var getters = []kind{
-	get0("Request.GetScheme", all, func(k *pdk.PDK) (string, error) { return k.Request.GetScheme() }),
+// changing are the getters of what the handlers' own writes change.
+var changing = []kind{
 	get0("Request.GetHost", all, func(k *pdk.PDK) (string, error) { return k.Request.GetHost() }),
-	get0("Request.GetPort", live, func(k *pdk.PDK) (int, error) { return k.Request.GetPort() }),
 	get0("Request.GetForwardedScheme", live, func(k *pdk.PDK) (string, error) { return k.Request.GetForwardedScheme() }),
 	get0("Request.GetForwardedHost", live, func(k *pdk.PDK) (string, error) { return k.Request.GetForwardedHost() }),
 	get0("Request.GetForwardedPort", live, func(k *pdk.PDK) (int, error) { return k.Request.GetForwardedPort() }),
+	get1("Request.GetHeader", all, (*dice).requestHeader,
+		func(k *pdk.PDK, a string) (string, error) { return k.Request.GetHeader(a) }),
+	get1("Request.GetHeader", all, (*dice).requestHeader,
+		func(k *pdk.PDK, a string) (string, error) { return k.Request.GetHeader(a) }),
+	get1("Request.GetHeader", all, (*dice).requestHeader,
+		func(k *pdk.PDK, a string) (string, error) { return k.Request.GetHeader(a) }),
+	get1("Request.GetHeaders", all, (*dice).limit,
+		func(k *pdk.PDK, n int) (map[string][]string, error) { return k.Request.GetHeaders(n) }),
+	get0("Response.GetStatus", Response|saved, func(k *pdk.PDK) (int, error) { return k.Response.GetStatus() }),
+	get1("Response.GetHeader", Response|saved, (*dice).responseHeader,
+		func(k *pdk.PDK, a string) (string, error) { return k.Response.GetHeader(a) }),
+	get1("Response.GetHeader", Response|saved, (*dice).responseHeader,
+		func(k *pdk.PDK, a string) (string, error) { return k.Response.GetHeader(a) }),
+	get1("Response.GetHeaders", Response|saved, oneOf(-1, 100, 200, 1000),
+		func(k *pdk.PDK, n int) (map[string][]string, error) { return k.Response.GetHeaders(n) }),
+	get0("Response.GetSource", Response|saved, func(k *pdk.PDK) (string, error) { return k.Response.GetSource() }),
+	get1("Client.GetProtocol", later, oneOf(true, false),
+		func(k *pdk.PDK, b bool) (string, error) { return k.Client.GetProtocol(b) }),
+	get1("Ctx.GetSharedAny", all, (*dice).sharedKey,
+		func(k *pdk.PDK, a string) (interface{}, error) { return k.Ctx.GetSharedAny(a) }),
+	get1("Ctx.GetSharedString", all, (*dice).sharedKey,
+		func(k *pdk.PDK, a string) (string, error) { return k.Ctx.GetSharedString(a) }),
+	get1("Ctx.GetSharedFloat", all, (*dice).sharedKey,
+		func(k *pdk.PDK, a string) (float64, error) { return k.Ctx.GetSharedFloat(a) }),
+	get1("Nginx.GetVar", live, oneOf("request_method", "args", "host", "http_x_a", "uri", "sent_http_x_a", "http_host", "none"),
+		func(k *pdk.PDK, a string) (string, error) { return k.Nginx.GetVar(a) }),
+}
+
+// fixed are the others.
+var fixed = []kind{
+	get0("Request.GetScheme", all, func(k *pdk.PDK) (string, error) { return k.Request.GetScheme() }),
+	get0("Request.GetPort", live, func(k *pdk.PDK) (int, error) { return k.Request.GetPort() }),
 	get0("Request.GetHttpVersion", live, func(k *pdk.PDK) (float64, error) { return k.Request.GetHttpVersion() }),
 	get0("Request.GetMethod", all, func(k *pdk.PDK) (string, error) { return k.Request.GetMethod() }),
 	get0("Request.GetPath", all, func(k *pdk.PDK) (string, error) { return k.Request.GetPath() }),
@@ -83,14 +114,6 @@ var getters = []kind{
 		func(k *pdk.PDK, a string) (string, error) { return k.Request.GetQueryArg(a) }),
 	get1("Request.GetQuery", live, oneOf(-1, 1, 2, 100, 1000),
 		func(k *pdk.PDK, n int) (map[string][]string, error) { return k.Request.GetQuery(n) }),
-	get1("Request.GetHeader", all, (*dice).requestHeader,
-		func(k *pdk.PDK, a string) (string, error) { return k.Request.GetHeader(a) }),
-	get1("Request.GetHeader", all, (*dice).requestHeader,
-		func(k *pdk.PDK, a string) (string, error) { return k.Request.GetHeader(a) }),
-	get1("Request.GetHeader", all, (*dice).requestHeader,
-		func(k *pdk.PDK, a string) (string, error) { return k.Request.GetHeader(a) }),
-	get1("Request.GetHeaders", all, (*dice).limit,
-		func(k *pdk.PDK, n int) (map[string][]string, error) { return k.Request.GetHeaders(n) }),
 	get0("Request.GetRawBody", live, func(k *pdk.PDK) (string, error) {
 		body, err := k.Request.GetRawBody()
 		return string(body), err
@@ -99,34 +122,12 @@ var getters = []kind{
 		unnamed, named, err := k.Request.GetUriCaptures()
 		return fmt.Sprintf("%q %q", unnamed, named), err
 	}),
-
-	get0("Response.GetStatus", Response|saved, func(k *pdk.PDK) (int, error) { return k.Response.GetStatus() }),
-	get1("Response.GetHeader", Response|saved, (*dice).responseHeader,
-		func(k *pdk.PDK, a string) (string, error) { return k.Response.GetHeader(a) }),
-	get1("Response.GetHeader", Response|saved, (*dice).responseHeader,
-		func(k *pdk.PDK, a string) (string, error) { return k.Response.GetHeader(a) }),
-	get1("Response.GetHeaders", Response|saved, oneOf(-1, 100, 200, 1000),
-		func(k *pdk.PDK, n int) (map[string][]string, error) { return k.Response.GetHeaders(n) }),
-	get0("Response.GetSource", Response|saved, func(k *pdk.PDK) (string, error) { return k.Response.GetSource() }),
-
 	get0("Client.GetIp", all, func(k *pdk.PDK) (string, error) { return k.Client.GetIp() }),
 	get0("Client.GetForwardedIp", all, func(k *pdk.PDK) (string, error) { return k.Client.GetForwardedIp() }),
 	get0("Client.GetPort", live, func(k *pdk.PDK) (int, error) { return k.Client.GetPort() }),
 	get0("Client.GetForwardedPort", live, func(k *pdk.PDK) (int, error) { return k.Client.GetForwardedPort() }),
 	get0("Client.GetCredential", later|saved, func(k *pdk.PDK) (interface{}, error) { return k.Client.GetCredential() }),
 	get0("Client.GetConsumer", later|saved, func(k *pdk.PDK) (interface{}, error) { return k.Client.GetConsumer() }),
-	get1("Client.GetProtocol", later, oneOf(true, false),
-		func(k *pdk.PDK, b bool) (string, error) { return k.Client.GetProtocol(b) }),
-
-	get1("Ctx.GetSharedAny", all, (*dice).sharedKey,
-		func(k *pdk.PDK, a string) (interface{}, error) { return k.Ctx.GetSharedAny(a) }),
-	get1("Ctx.GetSharedString", all, (*dice).sharedKey,
-		func(k *pdk.PDK, a string) (string, error) { return k.Ctx.GetSharedString(a) }),
-	get1("Ctx.GetSharedFloat", all, (*dice).sharedKey,
-		func(k *pdk.PDK, a string) (float64, error) { return k.Ctx.GetSharedFloat(a) }),
-
-	get1("Nginx.GetVar", live, oneOf("request_method", "args", "host", "http_x_a", "uri", "sent_http_x_a", "http_host", "none"),
-		func(k *pdk.PDK, a string) (string, error) { return k.Nginx.GetVar(a) }),
 	get0("Nginx.GetTLS1VersionStr", live, func(k *pdk.PDK) (string, error) { return k.Nginx.GetTLS1VersionStr() }),
 	get1("Nginx.GetCtxAny", all, oneOf("KONG_PHASE", "none", "KONG_LOG", "KONG_PROXIED", "KONG_EXITED", "route"),
 		func(k *pdk.PDK, a string) (interface{}, error) { return k.Nginx.GetCtxAny(a) }),
@@ -147,6 +148,15 @@ func responsePair(d *dice) (string, string) {
 	return name, d.value(name)
 }
 
+// clearable is a header that a request can do without.
+func clearable(d *dice) string {
+	name := d.requestHeader()
+	if strings.EqualFold(name, "host") { // an upstream answers before it has read the body
+		return "x-a"
+	}
+	return name
+}
+
 var setters = []kind{
 	set1("Response.SetStatus", live, (*dice).status, func(k *pdk.PDK, n int) error { return k.Response.SetStatus(n) }),
 	set2("Response.SetHeader", live, responsePair, func(k *pdk.PDK, a, b string) error { return k.Response.SetHeader(a, b) }),
@@ -161,7 +171,7 @@ var setters = []kind{
 
 	set2("ServiceRequest.SetHeader", early, requestPair, func(k *pdk.PDK, a, b string) error { return k.ServiceRequest.SetHeader(a, b) }),
 	set2("ServiceRequest.AddHeader", early, requestPair, func(k *pdk.PDK, a, b string) error { return k.ServiceRequest.AddHeader(a, b) }),
-	set1("ServiceRequest.ClearHeader", early, (*dice).requestHeader,
+	set1("ServiceRequest.ClearHeader", early, clearable,
 		func(k *pdk.PDK, a string) error { return k.ServiceRequest.ClearHeader(a) }),
 	set1("ServiceRequest.SetHeaders", early,
 		func(d *dice) map[string][]string { return d.several(d.requestHeader) },

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -153,8 +152,8 @@ func (p *Program) Path() string { return fmt.Sprintf("/s%d/%s", p.Shape, p.Name)
 func generate(seed uint64, index int) *Program {
 	shape := index / PerShape
 	p := &Program{Shape: shape}
-	d := &dice{Rand: rand.New(rand.NewPCG(seed, uint64(index))), ordered: ordered(shape)}
-	p.request(d)
+	d := newDice(seed, uint64(index), shape)
+	p.ask(d)
 	for _, phase := range Phases {
 		// Rewrite runs before there is a route, on one instance for all.
 		of := shape
@@ -169,10 +168,6 @@ func generate(seed uint64, index int) *Program {
 	return p
 }
 
-// ordered tells whether programs of a shape cut maps of headers short; then they
-// set one header at a time, as the order of several is nobody's.
-func ordered(shape int) bool { return shape >= 0 && shape%2 == 0 }
-
 // habits are the getters that programs of a shape like to call, by what they are
 // made from: to make them takes longer than the rest of a program.
 var habits sync.Map
@@ -183,10 +178,10 @@ func habitsOf(seed uint64, shape int, phase Phase) []Step {
 	if liked, ok := habits.Load(key); ok {
 		return liked.([]Step)
 	}
-	d := &dice{Rand: rand.New(rand.NewPCG(key[0], key[1])), ordered: ordered(shape)}
+	d := newDice(key[0], key[1], shape)
 	var liked []Step
 	for range 5 {
-		liked = append(liked, d.pick(getters, phase))
+		liked = append(liked, d.getter(phase))
 	}
 	habits.Store(key, liked)
 	return liked
@@ -198,7 +193,7 @@ func (d *dice) step(phase Phase, liked []Step) Step {
 	case n < 50:
 		return liked[d.IntN(len(liked))]
 	case n < 62:
-		return d.pick(getters, phase)
+		return d.getter(phase)
 	case n < 97:
 		return d.pick(setters, phase)
 	case n < 98:
@@ -206,9 +201,16 @@ func (d *dice) step(phase Phase, liked []Step) Step {
 	case n < 99:
 		return d.pick(exits, phase)
 	default: // in a phase that may forbid it
-		kinds := [][]kind{getters, setters, exits}[d.IntN(3)]
+		kinds := [][]kind{changing, fixed, setters, exits}[d.IntN(4)]
 		return kinds[d.IntN(len(kinds))].step(d, phase)
 	}
+}
+
+func (d *dice) getter(phase Phase) Step {
+	if d.IntN(3) > 0 {
+		return d.pick(changing, phase)
+	}
+	return d.pick(fixed, phase)
 }
 
 // pick takes one of the kinds that a phase allows, or any if it allows none.

@@ -10,7 +10,23 @@ import (
 // dice draws arguments.
 type dice struct {
 	*rand.Rand
-	ordered bool // headers are set one at a time
+	// ordered programs cut maps of headers short; they set one header at a
+	// time, as the order of several is nobody's.
+	ordered bool
+	// Headers that the programs of a shape have most to do with, so that they
+	// read what they wrote.
+	request, response []string
+}
+
+// newDice makes the dice of a program or a shape; -1 is no shape.
+func newDice(seed, stream uint64, shape int) *dice {
+	d := &dice{Rand: rand.New(rand.NewPCG(seed, stream)), request: requestHeaders, response: responseHeaders}
+	if shape >= 0 {
+		d.ordered = shape%2 == 0
+		d.request = []string{requestHeaders[shape%len(requestHeaders)], requestHeaders[shape*7%len(requestHeaders)]}
+		d.response = []string{responseHeaders[shape/3%len(responseHeaders)]}
+	}
+	return d
 }
 
 func pick[T any](d *dice, from ...T) T { return from[d.IntN(len(from))] }
@@ -55,8 +71,15 @@ func (d *dice) odd(name string) string {
 	return string(b)
 }
 
-func (d *dice) requestHeader() string  { return d.odd(pick(d, requestHeaders...)) }
-func (d *dice) responseHeader() string { return d.odd(pick(d, responseHeaders...)) }
+func (d *dice) requestHeader() string  { return d.header(d.request, requestHeaders) }
+func (d *dice) responseHeader() string { return d.header(d.response, responseHeaders) }
+
+func (d *dice) header(most, all []string) string {
+	if d.IntN(4) > 0 {
+		all = most
+	}
+	return d.odd(pick(d, all...))
+}
 
 // value makes a header's value that suits its name.
 func (d *dice) value(name string) string {
@@ -127,7 +150,9 @@ func (d *dice) shared() interface{} {
 
 // sharedKey is a key of kong.ctx.shared. The Lua plugin who leaves a function
 // in "function" and a text longer than what is sent along in "big".
-func (d *dice) sharedKey() string { return pick(d, "a", "b", "c", "A", "none", "function", "big", "") }
+func (d *dice) sharedKey() string {
+	return pick(d, "a", "a", "a", "b", "A", "none", "function", "big", "")
+}
 
 // words are the arguments of a log line, which begins with the program's name.
 func (d *dice) words() []interface{} {
@@ -138,8 +163,8 @@ func (d *dice) words() []interface{} {
 	return words
 }
 
-// request makes up what the client sends.
-func (p *Program) request(d *dice) {
+// ask makes up what the client sends.
+func (p *Program) ask(d *dice) {
 	p.Method = pick(d, http.MethodGet, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch)
 	p.Query = pick(d, "", "", "a=1", "a=1&a=2&b", "flag&b=&c=%20x&A=up", "d=%C3%BC&e=%ff&a=", "a=1&b=2&c=3&d=4&e=5&f=6&g=7")
 	if p.Method != http.MethodGet && p.Method != http.MethodDelete {
@@ -147,11 +172,11 @@ func (p *Program) request(d *dice) {
 	}
 	p.Header = http.Header{}
 	for range d.IntN(8) {
-		name := pick(d, requestHeaders...)
-		if name == "host" || name == "x-none" || name == "user-agent" {
+		name := d.requestHeader()
+		switch strings.ReplaceAll(strings.ToLower(name), "_", "-") {
+		case "host", "user-agent", "x-none":
 			continue
 		}
-		name = d.odd(name)
 		value := strings.TrimSpace(d.value(name))
 		p.Header[name] = append(p.Header[name], value)
 	}
