@@ -1,6 +1,9 @@
 package e2e_test
 
 import (
+	"context"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,4 +51,60 @@ func TestRefusedWriteEndsTheEvent(t *testing.T) {
 	require.JSONEq(t, message("An unexpected error occurred"), r.body)
 	b.logged(`plugin probe: kong.response.set_status: `)
 	b.answers()
+}
+
+// Values that cannot come along are asked for, and those behind them come.
+func TestGettersThatCannotComeAlong(t *testing.T) {
+	b := start(t, func(o *testbed.Options) {
+		o.Config["plugins"] = []string{"early", "greedy"}
+		o.Config["routes"] = []interface{}{
+			object{"name": "d", "paths": []string{"/direct"}, "plugins": []interface{}{object{"name": "greedy"}}},
+		}
+	})
+	const n = 20
+	for range n {
+		r, err := b.try("/direct/x", nil, "x-early", "big")
+		require.NoError(t, err)
+		require.Equal(t, 200, r.status, r.body)
+		require.Regexp(t, `^\[20480,null,"/direct/x",".*function.*"\]$`, r.body)
+	}
+	b.eventually("every event ends", func() bool {
+		stats, err := b.Server.Stats()
+		require.NoError(t, err)
+		return stats.Sessions[0].UnderWay == 0
+	})
+	stats, err := b.Server.Stats()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, stats.SessionsBegun)
+	// All but the first two events, which are before the profile, know the
+	// path, and that there is no value.
+	require.GreaterOrEqual(t, stats.Sessions[0].Server.PrefetchHits, uint64(2*(n-2)))
+}
+
+// A client that goes away leaves an event that comes to its end, and its slot.
+func TestClientThatGoesAway(t *testing.T) {
+	b := start(t, nil)
+	ctx, leave := context.WithCancel(b.ctx)
+	gone := make(chan error, 1)
+	go func() {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.Host.URL()+"/direct", strings.NewReader("x"))
+		if err == nil {
+			r.Header.Set("x-do", "sleep:300ms")
+			_, err = b.Client.Do(r)
+		}
+		gone <- err
+	}()
+	b.logged("probe: sleeps")
+	leave()
+	require.ErrorIs(t, <-gone, context.Canceled)
+	b.eventually("the slot is free, on both sides", func() bool {
+		stats, err := b.Server.Stats()
+		require.NoError(t, err)
+		n := stats.Sessions[0]
+		return n.UnderWay == 0 && n.Bridge.Open == 0 && n.Bridge.Events == n.Bridge.EventsDone
+	})
+	b.answers()
+	stats, err := b.Server.Stats()
+	require.NoError(t, err)
+	require.EqualValues(t, 1, stats.SessionsBegun)
 }

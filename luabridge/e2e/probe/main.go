@@ -36,6 +36,15 @@ func main() {
 		server.WithGrace(5*time.Second),
 		server.WithPlugin("probe", func() interface{} { return &probe{} }, "0.1", 10),
 		server.WithPlugin("early", func() interface{} { return &early{} }, "0.1", 20),
+		server.WithPlugin("greedy", func() interface{} { return &greedy{} }, "0.1", 10, server.Prefetch("access",
+			server.Get("kong.response.get_status"),          // raises
+			server.Get("kong.request.get_query", 0),         // likewise
+			server.Get("kong.nginx.get_ctx", "KONG_LOG"),    // has no place in a message
+			server.Get("kong.ctx.shared.get", "big"),        // is longer than all that comes along
+			server.Get("kong.ctx.shared.get", "none"),       // is nil
+			server.Get("kong.client.get_protocol", 1, 2, 3), // has too many arguments
+			server.Get("kong.request.get_path"),
+		)),
 	)...)
 	if err != nil {
 		log.Fatal(err)
@@ -223,6 +232,20 @@ func all(kong *pdk.PDK, _ string) {
 
 func any1[T any](v T, err error) (interface{}, error) { return v, err }
 
+// greedy declares getters that cannot come along, before one that can.
+type greedy struct{}
+
+func (*greedy) Access(kong *pdk.PDK) {
+	big, err := kong.Ctx.GetSharedString("big")
+	none, err2 := kong.Ctx.GetSharedAny("none")
+	path, err3 := kong.Request.GetPath()
+	if err := errors.Join(err, err2, err3); err != nil {
+		panic(err)
+	}
+	_, err = kong.Nginx.GetCtxAny("KONG_LOG")
+	answer(kong, []interface{}{len(big), none, path, errText(err)})
+}
+
 // early runs in rewrite, before routing.
 type early struct{ Do string }
 
@@ -235,5 +258,7 @@ func (e *early) Rewrite(kong *pdk.PDK) {
 		kong.Response.Exit(410, []byte("gone"), nil)
 	case "log":
 		_ = kong.Log.Err("logged by early")
+	case "big":
+		_ = kong.Ctx.SetShared("big", strings.Repeat("b", 20<<10))
 	}
 }
