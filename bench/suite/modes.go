@@ -18,6 +18,7 @@ type mode struct {
 	name   string
 	plugin string   // that Kong loads
 	server bool     // whether it needs the plugin server
+	rings  bool     // whether workers attach to it
 	args   []string // of the server
 	http   bool     // measured with whole requests
 	event  bool     // measured event by event
@@ -32,16 +33,20 @@ var modes = []mode{
 		label: "the plugin in Lua", colour: color.RGBA{R: 0x88, G: 0x88, B: 0x88, A: 0xff},
 	},
 	{
-		name: "ring", plugin: "calls", server: true, http: true, event: true,
+		name: "ring", plugin: "calls", server: true, rings: true, http: true, event: true,
 		label: "the plugin in Go, kongring", colour: color.RGBA{R: 0x00, G: 0x6d, B: 0xb3, A: 0xff},
 	},
 	{
-		name: "ring-sync", plugin: "calls", server: true, args: []string{"-sync"}, event: true,
+		name: "ring-sync", plugin: "calls", server: true, rings: true, args: []string{"-sync"}, event: true,
+	},
+	{
+		name: "stock", plugin: "calls-stock", server: true, args: []string{"-sync"}, http: true, event: true,
+		label: "the plugin in Go, Kong's stock way", colour: color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
 	},
 }
 
 // kinds are those that the plugin calls knows.
-var kinds = []string{"header", "getters", "setter", "log"}
+var kinds = []string{"header", "getters", "setter", "log", "mix"}
 
 // route is one of the configuration, with one plugin and an answer from Lua.
 func route(path, plugin string, config map[string]interface{}) map[string]interface{} {
@@ -53,15 +58,21 @@ func route(path, plugin string, config map[string]interface{}) map[string]interf
 }
 
 // withBed runs f while nginx, and the plugin server if the mode has one, stand.
-func (r *run) withBed(ctx context.Context, m mode, plugin string, routes []interface{}, f func(*testbed.Bed) error) (err error) {
+func (r *run) withBed(ctx context.Context, m mode, plugin string, routes []interface{}, f func(*testbed.Bed) error) error {
+	return r.withHost(ctx, m, host.Options{}, []string{plugin}, routes, f)
+}
+
+// withHost is withBed with options of the host, and several plugins.
+func (r *run) withHost(ctx context.Context, m mode, o host.Options, plugins []string, routes []interface{}, f func(*testbed.Bed) error) (err error) {
 	dir, err := os.MkdirTemp(r.dir, "")
 	if err != nil {
 		return err
 	}
+	o.LuaPath = []string{filepath.Join(r.build.Root, "bench", "lua")}
+	o.Env = map[string]string{"KONGRING_BENCH_SOCKET": testbed.SocketIn(dir)} // for calls-stock
 	bed, err := testbed.Start(ctx, testbed.Options{
-		Build: r.build, Dir: dir, NoServer: !m.server, Args: m.args,
-		Host:   host.Options{LuaPath: []string{filepath.Join(r.build.Root, "bench", "lua")}},
-		Config: testbed.Config{"plugins": []string{plugin}, "routes": routes},
+		Build: r.build, Dir: dir, NoServer: !m.server, Args: m.args, Host: o,
+		Config: testbed.Config{"plugins": plugins, "routes": routes},
 	})
 	if err != nil {
 		return err

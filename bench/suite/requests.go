@@ -46,7 +46,7 @@ func warm(ctx context.Context, b *testbed.Bed, learns bool) error {
 		if err := flood(ctx, b, start.Add(warmUp)); err != nil {
 			return fmt.Errorf("warm up: %w", err)
 		}
-		if b.Server == nil || !learns {
+		if !learns {
 			return nil
 		}
 		s, err := session(b)
@@ -95,10 +95,10 @@ func (r *run) requests(ctx context.Context, m mode, n, conns int) (f Figures, er
 	config := map[string]interface{}{"n": n, "kind": r.Kind}
 	routes := []interface{}{route("/", m.plugin, config)}
 	err = r.withBed(ctx, m, m.plugin, routes, func(b *testbed.Bed) error {
-		if err := warm(ctx, b, n > 0); err != nil {
+		if err := warm(ctx, b, m.rings && n > 0); err != nil {
 			return err
 		}
-		f, err = r.measure(ctx, b, conns)
+		f, err = r.measure(ctx, b, m.rings, conns)
 		return err
 	})
 	return f, err
@@ -120,7 +120,7 @@ func look(b *testbed.Bed, counters bool) (u usage, err error) {
 	if len(workers) != 1 {
 		return u, fmt.Errorf("%d workers instead of one", len(workers))
 	}
-	if b.Server != nil && counters {
+	if counters {
 		if u.session, err = session(b); err != nil {
 			return u, err
 		}
@@ -134,8 +134,8 @@ func look(b *testbed.Bed, counters bool) (u usage, err error) {
 	return u, err
 }
 
-func (r *run) measure(ctx context.Context, b *testbed.Bed, conns int) (f Figures, err error) {
-	before, err := look(b, true)
+func (r *run) measure(ctx context.Context, b *testbed.Bed, rings bool, conns int) (f Figures, err error) {
+	before, err := look(b, rings)
 	if err != nil {
 		return f, err
 	}
@@ -156,7 +156,7 @@ func (r *run) measure(ctx context.Context, b *testbed.Bed, conns int) (f Figures
 		RPS: result.rps, P50: result.p50, P90: result.p90, P99: result.p99,
 		NginxCPU: perRequest(after.nginx - before.nginx), ServerCPU: perRequest(after.server - before.server),
 	}
-	if b.Server != nil {
+	if rings {
 		now, err := session(b)
 		if err != nil {
 			return f, err

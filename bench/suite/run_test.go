@@ -56,8 +56,8 @@ func TestRequestsOfEachMode(t *testing.T) {
 		f, err := r.requests(t.Context(), m, 3, 2)
 		needsNginx(t, err)
 		require.Positive(t, f.RPS, m.name)
-		require.Equal(t, m.server, f.PerEvent != nil, m.name)
-		if m.server {
+		require.Equal(t, m.rings, f.PerEvent != nil, m.name)
+		if m.rings {
 			require.Less(t, f.PerEvent.RoundTrips, 1.0, "values come along")
 			require.Greater(t, f.PerEvent.PrefetchHits, 2.0)
 		}

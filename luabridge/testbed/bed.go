@@ -100,7 +100,11 @@ func (b *Bed) WriteConfig(c Config) error {
 }
 
 // Socket is the path of the plugin server's socket.
-func (b *Bed) Socket() string { return b.path("s") }
+func (b *Bed) Socket() string { return SocketIn(b.options.Dir) }
+
+// SocketIn is the path of the plugin server's socket in a bed with the given
+// Dir.
+func SocketIn(dir string) string { return filepath.Join(dir, "s") }
 
 func (b *Bed) path(name string) string { return filepath.Join(b.options.Dir, name) }
 

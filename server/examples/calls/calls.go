@@ -17,7 +17,7 @@ const (
 // Config is the plugin's config in Kong.
 type Config struct {
 	N    int    `json:"n"`    // calls for each request
-	Kind string `json:"kind"` // "header", "getters", "setter" or "log"
+	Kind string `json:"kind"` // "header", "getters", "setter", "log", "mix" or "body"
 }
 
 // New gives a config with the defaults.
@@ -36,8 +36,18 @@ func (c *Config) Access(kong *pdk.PDK) {
 // names are headers that benchmarks send.
 var names = [...]string{"x-a", "x-b", "x-c", "x-d", "x-e", "x-f", "x-g", "x-h"}
 
-func (c *Config) call(kong *pdk.PDK, i int) (err error) {
-	switch c.Kind {
+// mix is what a plugin that checks a request and marks it may do.
+var mix = [...]string{"header", "getters", "header", "setter", "header", "getters", "header", "log", "getters", "header"}
+
+func (c *Config) call(kong *pdk.PDK, i int) error {
+	if c.Kind == "mix" {
+		return call(kong, mix[i%len(mix)], i)
+	}
+	return call(kong, c.Kind, i)
+}
+
+func call(kong *pdk.PDK, kind string, i int) (err error) {
+	switch kind {
 	case "setter":
 		return kong.Response.SetHeader("x-set-"+strconv.Itoa(i%8), "value")
 	case "log":
@@ -54,6 +64,12 @@ func (c *Config) call(kong *pdk.PDK, i int) (err error) {
 			_, err = kong.Request.GetQueryArg("q")
 		}
 		return err
+	case "body": // there and back
+		body, err := kong.Request.GetRawBody()
+		if err != nil {
+			return err
+		}
+		return kong.Ctx.SetShared("body", string(body))
 	}
 	_, err = kong.Request.GetHeader(names[i%len(names)])
 	return err

@@ -37,6 +37,23 @@ local CALLS = {
 }
 
 
+-- what a plugin that checks a request and marks it may do
+local MIX = {
+  CALLS.header, CALLS.getters, CALLS.header, CALLS.setter, CALLS.header,
+  CALLS.getters, CALLS.header, CALLS.log, CALLS.getters, CALLS.header,
+}
+
+
+function CALLS.mix(i)
+  return MIX[i % 10 + 1](i)
+end
+
+
+function CALLS.body()
+  kong.ctx.shared.body = kong.request.get_raw_body()
+end
+
+
 return {
   PRIORITY = 10,
   VERSION = "0.1",
