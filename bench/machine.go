@@ -54,6 +54,20 @@ func (f Facts) Name() string {
 	return name
 }
 
+// CPUs lists the CPUs that this process may use.
+func CPUs() (cpus []int, err error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("sched_getaffinity: %w", err)
+	}
+	for cpu := 0; len(cpus) < set.Count(); cpu++ {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus, nil
+}
+
 // Machine describes where the figures come from, one fact a line.
 func Machine() string {
 	f := Look()

@@ -3,40 +3,32 @@
 package main
 
 import (
-	"bytes"
-	"errors"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/kongring/kongring/bench"
-	"github.com/kongring/kongring/luabridge"
-	"github.com/kongring/kongring/ring"
 )
 
-const capacity = 512 << 10 // bytes in either ring, as a session has by default
-
 var (
-	rounds = flag.Int("rounds", 30, "measure every figure that often")
-	trips  = flag.Int("trips", 100_000, "round trips in a sample")
-	size   = flag.Int("size", 64, "bytes of payload in a frame")
-	frames = flag.Int("frames", 400_000, "frames in a sample of the stream")
+	rounds  = flag.Int("rounds", 30, "measure every figure that often")
+	trips   = flag.Int("trips", 100_000, "round trips in a sample of small frames that spins")
+	frames  = flag.Int("frames", 400_000, "frames in a sample of a stream of small ones that spins")
+	sizes   = flag.String("sizes", "64", "bytes of payload in a frame, separated by commas")
+	sleepy  = flag.Bool("sleep", false, "measure sides that sleep too")
+	asJSON  = flag.Bool("json", false, "print JSON")
+	minimum = 20 * minPieces
 )
 
 func main() {
-	flag.Parse()
 	var err error
 	if part := os.Getenv(partEnv); part != "" {
 		err = play(part)
 	} else {
+		flag.Parse()
 		err = measure()
 	}
 	if err != nil {
@@ -47,16 +39,30 @@ func main() {
 
 // figure is a row of the table.
 type figure struct {
-	name   string
-	target float64 // of the ratio to C; 0 for C itself
-	sample func() (float64, error)
-	lua    bool // needs LuaJIT
-	ns     []float64
+	Name   string  `json:"name"`
+	Sides  string  `json:"sides"` // "go-go", "lua-go" or "go-lua": who writes, and who reads
+	Way    string  `json:"way"`   // "round trip" or "one way"
+	Size   int     `json:"bytes"` // of payload
+	Sleep  bool    `json:"sleep"`
+	Median float64 `json:"ns"` // for a round trip or a frame
+	Least  float64 `json:"ns_least"`
+	ToC    float64 `json:"to_c"` // median of the ratios within a round
+	Rate   float64 `json:"mb_per_s,omitempty"`
+	Target float64 `json:"-"` // of the ratio
+
+	first, second string // parts
+	lua           bool   // plays the second one
+	steps         int
+	ns            []float64
 }
 
 func measure() error {
-	if *rounds < 1 || *trips < 2*tripsInPiece || *frames < 2*framesInPiece {
-		return fmt.Errorf("wants 1 round, %d round trips and %d frames at least", 2*tripsInPiece, 2*framesInPiece)
+	lengths, err := parseSizes(*sizes)
+	if err != nil {
+		return err
+	}
+	if *rounds < 1 || *trips < minimum || *frames < minimum {
+		return fmt.Errorf("wants 1 round, %d round trips and frames at least", minimum)
 	}
 	b, err := prepare()
 	if err != nil {
@@ -64,194 +70,115 @@ func measure() error {
 	}
 	defer b.close()
 
-	figures := []*figure{
-		{name: "C: cache line, two threads, round trip", sample: b.pingPong},
-		{name: "ring, Go and Go, round trip", target: 1.5, sample: b.goGo},
-		{name: "ring, Go and LuaJIT, round trip", target: 2, sample: b.goLua, lua: true},
-		{name: "ring, Go to Go, one way, per frame", target: 1.0 / 6, sample: b.stream},
-	}
+	figures := list(lengths, *sleepy)
 	if _, err := exec.LookPath("luajit"); err != nil {
 		fmt.Fprintln(os.Stderr, "bench ring: left out: no luajit")
 		figures = slices.DeleteFunc(figures, func(f *figure) bool { return f.lua })
 	}
+	var c []float64
 	for round := range *rounds {
 		fmt.Fprintf(os.Stderr, "\rround %d of %d", round+1, *rounds)
+		ns, err := b.pingPong()
+		if err != nil {
+			return err
+		}
+		c = append(c, ns)
 		for _, f := range figures {
-			ns, err := f.sample()
+			ns, err := b.pair(f)
 			if err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
+				return fmt.Errorf("%s: %w", f.Name, err)
 			}
 			f.ns = append(f.ns, ns)
 		}
 	}
-	fmt.Fprint(os.Stderr, "\r")
-	report(figures, b)
+	fmt.Fprint(os.Stderr, "\r\033[K")
+	for _, f := range figures {
+		f.summarize(c)
+	}
+	if *asJSON {
+		return json.NewEncoder(os.Stdout).Encode(result{median(c), figures})
+	}
+	report(figures, c, b)
 	return nil
 }
 
-func report(figures []*figure, b *bed) {
-	fmt.Printf("%sCPUs    %d and %d; C was quicker %s in %d of %d rounds\n\n",
-		bench.Machine(), b.cpus[0], b.cpus[1], "with pause", b.pauseWins, *rounds)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "%d bytes of payload\tmedian ns\tleast ns\t÷ C\ttarget\t\n", *size)
-	c := figures[0].ns
-	for _, f := range figures {
-		ratios := make([]float64, len(c))
-		for i := range c {
-			ratios[i] = f.ns[i] / c[i]
+// result is what is printed as JSON.
+type result struct {
+	C       float64   `json:"c_rtt_ns"`
+	Figures []*figure `json:"figures"`
+}
+
+// parseSizes reads a list of lengths, each of which fits into a frame.
+func parseSizes(text string) (lengths []int, err error) {
+	for word := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 || n > capacity/4-4 {
+			return nil, fmt.Errorf("size %q: want a number from 1 to %d", word, capacity/4-4)
 		}
-		target := ""
-		if f.target > 0 {
-			target = fmt.Sprintf("%.2f", f.target)
-		}
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.2f\t%s\t\n", f.name, median(f.ns), slices.Min(f.ns), median(ratios), target)
+		lengths = append(lengths, n)
 	}
-	_ = w.Flush()
-	fmt.Printf("\nFigures of a shared machine whose other users come and go: %d rounds,\n"+
-		"each ratio taken within its round. Compare runs by ratio, not by ns.\n", *rounds)
+	return lengths, nil
+}
+
+// list gives the figures of all lengths.
+func list(lengths []int, sleepy bool) (figures []*figure) {
+	add := func(f figure) {
+		for _, f.Sleep = range []bool{false, true} {
+			if !f.Sleep || sleepy {
+				one := f
+				one.name()
+				figures = append(figures, &one)
+			}
+		}
+	}
+	for _, n := range lengths {
+		add(figure{Sides: "go-go", Way: roundTrip, Size: n, Target: 1.5, first: "ask", second: "answer"})
+		add(figure{Sides: "lua-go", Way: roundTrip, Size: n, Target: 2, first: "ask", second: "answer", lua: true})
+		add(figure{Sides: "go-go", Way: oneWay, Size: n, Target: 1.0 / 6, first: "read", second: "write"})
+		add(figure{Sides: "lua-go", Way: oneWay, Size: n, first: "read", second: "write", lua: true})
+		add(figure{Sides: "go-lua", Way: oneWay, Size: n, first: "write", second: "read", lua: true})
+	}
+	return figures
+}
+
+const (
+	roundTrip = "round trip"
+	oneWay    = "one way"
+)
+
+// name fills in what follows from the rest: the name, and how many steps keep a
+// sample short. Targets are for small frames and sides that spin.
+func (f *figure) name() {
+	waiting := "spinning"
+	f.steps = *trips
+	if f.Way == oneWay {
+		f.steps = *frames
+	}
+	if f.Sleep {
+		waiting = "sleeping"
+	}
+	if f.Sleep && f.Way == roundTrip {
+		f.steps /= 20 // two wake-ups each
+	}
+	f.steps = max(f.steps*1024/(f.Size+1024), minimum)
+	if f.Sleep || f.Size > 64 {
+		f.Target = 0
+	}
+	f.Name = fmt.Sprintf("%s, %s, %s, %d bytes", f.Sides, f.Way, waiting, f.Size)
+}
+
+func (f *figure) summarize(c []float64) {
+	ratios := make([]float64, len(c))
+	for i := range c {
+		ratios[i] = f.ns[i] / c[i]
+	}
+	f.Median, f.Least, f.ToC = median(f.ns), slices.Min(f.ns), median(ratios)
+	if f.Way == oneWay {
+		f.Rate = float64(f.Size) * 1000 / f.Median
+	}
 }
 
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
 }
-
-// bed is what the samples need: programs, memory, cores.
-type bed struct {
-	dir, pingPongPath, helper, self string
-
-	cpus      [2]int
-	memory    *os.File
-	mem       []byte
-	pauseWins int
-}
-
-func prepare() (*bed, error) {
-	if _, err := os.Stat(echoScript); err != nil {
-		return nil, fmt.Errorf("not at the top of the work tree: %w", err)
-	}
-	b := &bed{}
-	var err error
-	if b.cpus, err = twoCPUs(); err != nil {
-		return nil, err
-	}
-	if b.self, err = os.Executable(); err != nil {
-		return nil, err
-	}
-	if b.dir, err = os.MkdirTemp("", "kongring-bench"); err != nil {
-		return nil, err
-	}
-	if b.pingPongPath, err = bench.BuildPingPong(b.dir); err != nil {
-		return nil, errors.Join(err, b.close())
-	}
-	if b.helper, err = luabridge.BuildHelper("cc", b.dir); err != nil {
-		return nil, errors.Join(err, b.close())
-	}
-	if b.memory, b.mem, err = newMemory(); err != nil {
-		return nil, errors.Join(err, b.close())
-	}
-	return b, nil
-}
-
-func (b *bed) close() error { return os.RemoveAll(b.dir) }
-
-// twoCPUs gives the first two CPUs that this process may use.
-func twoCPUs() (cpus [2]int, err error) {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return cpus, err
-	}
-	if set.Count() < 2 {
-		return cpus, errors.New("needs two CPUs")
-	}
-	for cpu, n := 0, 0; n < 2; cpu++ {
-		if set.IsSet(cpu) {
-			cpus[n] = cpu
-			n++
-		}
-	}
-	return cpus, nil
-}
-
-func (b *bed) pingPong() (float64, error) {
-	out, err := exec.Command(b.pingPongPath, fmt.Sprint(b.cpus[0]), fmt.Sprint(b.cpus[1]),
-		fmt.Sprint(*trips), "1").Output()
-	if err != nil {
-		return 0, err
-	}
-	if strings.Contains(string(out), "with pause") {
-		b.pauseWins++
-	}
-	return number(out)
-}
-
-func (b *bed) goGo() (float64, error) { return b.pair(b.part("ask"), b.part("answer")) }
-
-func (b *bed) stream() (float64, error) { return b.pair(b.part("read"), b.part("write")) }
-
-func (b *bed) goLua() (float64, error) {
-	lua := exec.Command("luajit", echoScript, fmt.Sprint(*trips))
-	lua.Env = append(os.Environ(), "LUA_PATH=luabridge/?.lua;;", "KONGRING_HELPER="+b.helper)
-	return b.pair(b.part("ask"), lua)
-}
-
-// part is this program as one side of a figure.
-func (b *bed) part(name string) *exec.Cmd {
-	cmd := exec.Command(b.self, os.Args[1:]...)
-	cmd.Env = append(os.Environ(), partEnv+"="+name)
-	return cmd
-}
-
-// pair runs the two sides of a figure, each on its core, and gives what the
-// first measured.
-func (b *bed) pair(first, second *exec.Cmd) (float64, error) {
-	for _, mem := range rings(b.mem) {
-		if err := ring.Format(mem); err != nil {
-			return 0, err
-		}
-	}
-	var out bytes.Buffer
-	first.Stdout = &out
-	for i, cmd := range []*exec.Cmd{first, second} {
-		cmd.Stderr = os.Stderr
-		cmd.ExtraFiles = []*os.File{b.memory}
-		if err := startOn(b.cpus[i], cmd); err != nil {
-			return 0, err
-		}
-	}
-	err := first.Wait()
-	if err != nil {
-		_ = second.Process.Kill()
-	}
-	if err := errors.Join(err, second.Wait()); err != nil {
-		return 0, err
-	}
-	return number(out.Bytes())
-}
-
-// startOn starts cmd bound to a CPU: a process inherits the CPUs of the thread
-// that starts it.
-func startOn(cpu int, cmd *exec.Cmd) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var all, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &all); err != nil {
-		return err
-	}
-	one.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return err
-	}
-	return errors.Join(cmd.Start(), unix.SchedSetaffinity(0, &all))
-}
-
-func number(out []byte) (float64, error) {
-	var ns float64
-	if _, err := fmt.Sscan(string(out), &ns); err != nil {
-		return 0, fmt.Errorf("read a number from %q: %w", out, err)
-	}
-	return ns, nil
-}
-
-// echoScript is the LuaJIT side.
-var echoScript = filepath.Join("bench", "ring", "echo.lua")

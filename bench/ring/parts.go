@@ -10,75 +10,64 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kongring/kongring/ring"
+	"github.com/kongring/kongring/shm"
 )
 
-// partEnv names the side of a figure that this process plays.
+// partEnv says which side of a figure this process plays: its name, how many
+// steps, bytes of payload, and "spin" or "sleep".
 const partEnv = "KONGRING_BENCH_PART"
 
-// memoryFD is the descriptor of the shared memory in a process that plays a
-// part: two rings, of which the first leads to the second process.
-const memoryFD = 3
-
-func newMemory() (*os.File, []byte, error) {
-	fd, err := unix.MemfdCreate("kongring-bench", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, nil, fmt.Errorf("memfd_create: %w", err)
-	}
-	if err := unix.Ftruncate(fd, 2*int64(ringSize())); err != nil {
-		return nil, nil, fmt.Errorf("ftruncate: %w", err)
-	}
-	mem, err := mapMemory(fd)
-	return os.NewFile(uintptr(fd), "memory"), mem, err
-}
-
-func mapMemory(fd int) ([]byte, error) {
-	mem, err := unix.Mmap(fd, 0, 2*ringSize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
-	if err != nil {
-		return nil, fmt.Errorf("mmap: %w", err)
-	}
-	return mem, nil
-}
-
-// ringSize is what a ring takes, and the second starts on a page.
-func ringSize() int { return (ring.Size(capacity) + 4095) &^ 4095 }
-
-func rings(mem []byte) [2][]byte {
-	return [2][]byte{mem[:ring.Size(capacity)], mem[ringSize():][:ring.Size(capacity)]}
-}
+// Descriptors of a process that plays a part: the memory, the doorbell of the
+// other side, its own.
+const (
+	memoryFD = 3 + iota
+	theirBellFD
+	ownBellFD
+)
 
 // wires are both rings from one side.
 type wires struct {
+	steps, size int
+	sleep       bool
+
 	out    *ring.Producer
 	in     *ring.Consumer
+	theirs *shm.Bell
+	own    *shm.Bell
 	pieces pieces
 }
 
-// What a piece of a sample consists of.
+// What a piece of a sample consists of at most; a sample has minPieces of them
+// at least, but for the first.
 const (
 	tripsInPiece  = 500
 	framesInPiece = 5000
+	minPieces     = 5
 )
 
 // pieces are the durations of the pieces of a sample: the median of them is not
 // touched by the few in which somebody else had the core.
 type pieces struct {
+	size int
 	ns   []float64
 	last time.Time
 }
 
-// start makes room for the pieces of n steps, so that nothing is allocated
-// while they are measured.
-func (p *pieces) start(n int) { p.ns = make([]float64, 0, n/min(tripsInPiece, framesInPiece)) }
+// start makes room for the pieces of n steps, size in each, so that nothing is
+// allocated while they are measured.
+func (p *pieces) start(n, size int) {
+	p.size = size
+	p.ns = make([]float64, 0, n/size)
+}
 
-// step is called after each i; every size of them make a piece. The first is
-// for warming up.
-func (p *pieces) step(i, size int) {
-	if (i+1)%size != 0 {
+// step is called after each i. The first piece is for warming up.
+func (p *pieces) step(i int) {
+	if (i+1)%p.size != 0 {
 		return
 	}
 	now := time.Now()
-	if i+1 > size {
-		p.ns = append(p.ns, float64(now.Sub(p.last))/float64(size))
+	if i+1 > p.size {
+		p.ns = append(p.ns, float64(now.Sub(p.last))/float64(p.size))
 	}
 	p.last = now
 }
@@ -87,22 +76,17 @@ func (p *pieces) step(i, size int) {
 func (p *pieces) median() float64 { return median(p.ns) }
 
 func play(part string) error {
-	mem, err := mapMemory(memoryFD)
-	if err != nil {
-		return err
-	}
-	r := rings(mem)
-	if part == "answer" || part == "write" {
-		r[0], r[1] = r[1], r[0]
-	}
 	var w wires
-	if w.out, err = ring.NewProducer(r[0]); err != nil {
+	var side int
+	var name, waiting string
+	if _, err := fmt.Sscan(part, &name, &w.steps, &w.size, &waiting, &side); err != nil {
+		return fmt.Errorf("part %q: %w", part, err)
+	}
+	w.sleep = waiting == "sleep"
+	if err := w.open(side); err != nil {
 		return err
 	}
-	if w.in, err = ring.NewConsumer(r[1]); err != nil {
-		return err
-	}
-	switch part {
+	switch name {
 	case "ask":
 		return w.ask()
 	case "answer":
@@ -112,10 +96,49 @@ func play(part string) error {
 	case "read":
 		return w.read()
 	}
-	return errors.New("no such part: " + part)
+	return errors.New("no such part: " + name)
+}
+
+// open takes the ends of one side, the first (0) or the second (1).
+func (w *wires) open(side int) error {
+	mem, err := mapMemory(memoryFD)
+	if err != nil {
+		return err
+	}
+	r := rings(mem)
+	if w.out, err = ring.NewProducer(r[side]); err != nil {
+		return err
+	}
+	if w.in, err = ring.NewConsumer(r[1-side]); err != nil {
+		return err
+	}
+	w.theirs, err = openBell(theirBellFD)
+	if err == nil {
+		w.own, err = openBell(ownBellFD)
+	}
+	return err
+}
+
+func openBell(fd int) (*shm.Bell, error) {
+	// So that a goroutine that waits is parked; os/exec may have changed it.
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("doorbell: %w", err)
+	}
+	return shm.OpenBell(os.NewFile(uintptr(fd), "doorbell")), nil
 }
 
 var errLost = errors.New("a frame is not what was sent")
+
+// rouse rings the other side if it has to be woken.
+func (w *wires) rouse(claimed bool) error {
+	switch {
+	case !claimed:
+		return nil
+	case !w.sleep:
+		return errors.New("somebody sleeps")
+	}
+	return w.theirs.Ring()
+}
 
 // send writes a frame as soon as there is room.
 func (w *wires) send(payload []byte) error {
@@ -124,31 +147,57 @@ func (w *wires) send(payload []byte) error {
 		if err != nil {
 			return err
 		}
-		if w.out.ClaimWake() {
-			return errors.New("somebody sleeps")
+		if err := w.rouse(w.out.ClaimWake()); err != nil || ok {
+			return err
 		}
-		if ok {
-			return nil
+		if !w.sleep {
+			ring.Pause(1)
+		} else if w.out.Wait(len(payload)) {
+			if err := w.own.Wait(); err != nil {
+				return err
+			}
 		}
-		ring.Pause(1)
 	}
 }
 
-// receive spins until a frame is there.
+// await looks for a frame, or sleeps, until one is there.
+func (w *wires) await() error {
+	if !w.sleep {
+		for !w.in.Spin(1 << 20) {
+		}
+		return nil
+	}
+	for !w.in.Ready() {
+		announced := w.in.Sleep()
+		if err := w.rouse(w.in.ClaimWake()); err != nil {
+			return err
+		}
+		if !announced {
+			continue
+		}
+		if err := w.own.Wait(); err != nil {
+			return err
+		}
+		w.in.Awake()
+	}
+	return nil
+}
+
 func (w *wires) receive(buf []byte) ([]byte, error) {
-	for !w.in.Spin(1 << 20) {
+	if err := w.await(); err != nil {
+		return nil, err
 	}
 	f, _, err := w.in.Read(buf)
-	if w.in.ClaimWake() {
-		return nil, errors.New("somebody waits for room")
+	if err == nil {
+		err = w.rouse(w.in.ClaimWake())
 	}
 	return f.Payload, err
 }
 
 func (w *wires) ask() error {
-	payload, buf := make([]byte, *size), make([]byte, 0, w.in.MaxPayload())
-	w.pieces.start(*trips)
-	for i := range *trips {
+	payload, buf := make([]byte, w.size), make([]byte, 0, w.in.MaxPayload())
+	w.pieces.start(w.steps, min(tripsInPiece, w.steps/(minPieces+1)))
+	for i := range w.steps {
 		payload[0] = byte(i)
 		if err := w.send(payload); err != nil {
 			return err
@@ -160,7 +209,7 @@ func (w *wires) ask() error {
 		if !bytes.Equal(got, payload) {
 			return errLost
 		}
-		w.pieces.step(i, tripsInPiece)
+		w.pieces.step(i)
 	}
 	fmt.Println(w.pieces.median())
 	return nil
@@ -168,7 +217,7 @@ func (w *wires) ask() error {
 
 func (w *wires) answer() error {
 	buf := make([]byte, 0, w.in.MaxPayload())
-	for range *trips {
+	for range w.steps {
 		got, err := w.receive(buf)
 		if err != nil {
 			return err
@@ -180,29 +229,44 @@ func (w *wires) answer() error {
 	return nil
 }
 
+// streamPiece is how many frames make a piece of a stream. Sides that sleep take
+// turns, a ring full at a time: only many of these together say what a frame
+// costs, so there is one piece, half of the sample.
+func (w *wires) streamPiece() int {
+	if w.sleep {
+		return w.steps / 2
+	}
+	return min(framesInPiece, w.steps/(minPieces+1))
+}
+
+// write measures too, for a reader that is no Go: a full ring keeps it at the
+// reader's pace.
 func (w *wires) write() error {
-	payload := make([]byte, *size)
-	for i := range *frames {
+	payload := make([]byte, w.size)
+	w.pieces.start(w.steps, w.streamPiece())
+	for i := range w.steps {
 		payload[0] = byte(i)
 		if err := w.send(payload); err != nil {
 			return err
 		}
+		w.pieces.step(i)
 	}
+	fmt.Println(w.pieces.median())
 	return nil
 }
 
 func (w *wires) read() error {
 	buf := make([]byte, 0, w.in.MaxPayload())
-	w.pieces.start(*frames)
-	for i := range *frames {
+	w.pieces.start(w.steps, w.streamPiece())
+	for i := range w.steps {
 		got, err := w.receive(buf)
 		if err != nil {
 			return err
 		}
-		if len(got) != *size || got[0] != byte(i) {
+		if len(got) != w.size || got[0] != byte(i) {
 			return errLost
 		}
-		w.pieces.step(i, framesInPiece)
+		w.pieces.step(i)
 	}
 	fmt.Println(w.pieces.median())
 	return nil
