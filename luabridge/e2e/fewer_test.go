@@ -108,3 +108,11 @@ func TestClientThatGoesAway(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, stats.SessionsBegun)
 }
+
+// More writes than wait for a message, in number and in bytes, go by themselves.
+func TestManyWrites(t *testing.T) {
+	b := start(t, nil)
+	r := b.do("writes:3000")
+	require.Equal(t, 200, r.status, r.body)
+	require.Equal(t, "2999 1048576", r.body)
+}

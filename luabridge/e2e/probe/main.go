@@ -131,6 +131,22 @@ var actions = map[string]func(kong *pdk.PDK, arg string){
 		kong.Response.Exit(200, bytes.Repeat([]byte("b"), 1<<20), headers)
 	},
 	"mix": mix,
+	"writes": func(kong *pdk.PDK, arg string) { // so many, and a long one
+		n, _ := strconv.Atoi(arg)
+		for i := range n {
+			_ = kong.Ctx.SetShared("n", i)
+		}
+		_ = kong.Ctx.SetShared("long", strings.Repeat("x", 1<<20))
+		last, err := kong.Ctx.GetSharedFloat("n")
+		if err != nil {
+			panic(err)
+		}
+		long, err := kong.Ctx.GetSharedString("long")
+		if err != nil {
+			panic(err)
+		}
+		kong.Response.Exit(200, []byte(strconv.Itoa(int(last))+" "+strconv.Itoa(len(long))), nil)
+	},
 	"log": func(kong *pdk.PDK, arg string) { _ = kong.Log.Err("logged by probe: ", arg) },
 	"goroutine": func(kong *pdk.PDK, _ string) {
 		go func() {
