@@ -15,14 +15,15 @@ import (
 
 // Facts say where figures come from.
 type Facts struct {
-	CPU     string `json:"cpu"`
-	Cores   int    `json:"cores"` // that this process may use
-	Virtual bool   `json:"virtual"`
-	Kernel  string `json:"kernel"`
-	Go      string `json:"go"`
-	Nginx   string `json:"nginx"`  // its version, "none" where it is not installed
-	LuaJIT  string `json:"luajit"` // of the command, "none" where it is not installed
-	Load    string `json:"load"`   // as in /proc/loadavg
+	CPU      string `json:"cpu"`
+	Cores    int    `json:"cores"` // that this process may use
+	Virtual  bool   `json:"virtual"`
+	Kernel   string `json:"kernel"`
+	Governor string `json:"governor"` // of the clock, "none" where nobody governs it
+	Go       string `json:"go"`
+	Nginx    string `json:"nginx"`  // its version, "none" where it is not installed
+	LuaJIT   string `json:"luajit"` // of the command, "none" where it is not installed
+	Load     string `json:"load"`   // as in /proc/loadavg
 }
 
 // Look gathers the facts of this machine.
@@ -33,13 +34,15 @@ func Look() Facts {
 	// Debian has nginx where other users' PATH does not look.
 	nginx := cmp.Or(version("nginx", "-v"), version("/usr/sbin/nginx", "-v"), "none")
 	info, _ := os.ReadFile("/proc/cpuinfo")
+	governor, _ := os.ReadFile("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 	return Facts{
 		CPU: cpuModel(info), Cores: runtime.NumCPU(), Virtual: bytes.Contains(info, []byte(" hypervisor")),
-		Kernel: unix.ByteSliceToString(name.Release[:]),
-		Go:     fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
-		Nginx:  strings.TrimPrefix(nginx, "nginx version: nginx/"),
-		LuaJIT: cmp.Or(version("luajit", "-v"), "none"),
-		Load:   strings.TrimSpace(string(load)),
+		Kernel:   unix.ByteSliceToString(name.Release[:]),
+		Go:       fmt.Sprintf("%s %s/%s", runtime.Version(), runtime.GOOS, runtime.GOARCH),
+		Nginx:    strings.TrimPrefix(nginx, "nginx version: nginx/"),
+		Governor: cmp.Or(strings.TrimSpace(string(governor)), "none"),
+		LuaJIT:   cmp.Or(version("luajit", "-v"), "none"),
+		Load:     strings.TrimSpace(string(load)),
 	}
 }
 

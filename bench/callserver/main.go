@@ -1,5 +1,6 @@
 // Command callserver serves the example plugin calls for the benchmarks, with
-// the shortcuts that spare round trips, or without.
+// the shortcuts that spare round trips, or without; and two small plugins more,
+// mallocs and slow.
 package main
 
 import (
@@ -16,6 +17,8 @@ func main() {
 	options := []server.Option{
 		server.WithSocket(server.SocketPath("callserver")),
 		server.WithPlugin("calls", calls.New, calls.Version, calls.Priority),
+		server.WithPlugin("mallocs", func() interface{} { return &mallocs{} }, calls.Version, calls.Priority),
+		server.WithPlugin("slow", func() interface{} { return &slow{} }, calls.Version, calls.Priority),
 	}
 	if *sync {
 		options = append(options, server.SyncWrites(), server.WithoutMemo(), server.WithoutPrefetch())

@@ -1,8 +1,9 @@
-// Command run measures whole requests and single events: see the package suite
-// for what, how, and the JSON. It runs anywhere in the work tree.
+// Command run measures all there is and says how far the targets are: see the
+// package suite for what, how, and the JSON. It runs anywhere in the work tree.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,13 +17,13 @@ import (
 	"github.com/kongring/kongring/bench/suite"
 )
 
-// pictured is the number of connections that the picture is about.
+// pictured is the number of connections that the pictures are about.
 const pictured = 16
 
 func main() {
 	quick := flag.Bool("quick", false, "measure roughly, in less than a minute")
 	out := flag.String("out", "", "write JSON to this file")
-	picture := flag.String("picture", "", "write text, JSON and picture to a folder in this one, named after the machine")
+	picture := flag.String("picture", "", "write text, JSON, targets and pictures to a folder in this one, named after the machine")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, *quick, *out, *picture)
@@ -72,9 +73,13 @@ func save(report *suite.Report, dir string) error {
 	if err != nil {
 		return err
 	}
+	var targets bytes.Buffer
+	report.WriteTargets(&targets)
 	return errors.Join(
 		report.WriteText(text), text.Close(),
+		os.WriteFile(filepath.Join(dir, "targets.md"), targets.Bytes(), 0o644),
 		writeJSON(report, filepath.Join(dir, "requests.json")),
-		report.SavePicture(pictured, filepath.Join(dir, "requests.svg"), filepath.Join(dir, "requests.png")),
+		report.SavePicture(suite.Throughput, pictured, filepath.Join(dir, "requests.svg"), filepath.Join(dir, "requests.png")),
+		report.SavePicture(suite.Latency, pictured, filepath.Join(dir, "latency.svg"), filepath.Join(dir, "latency.png")),
 	)
 }

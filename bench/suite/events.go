@@ -15,9 +15,7 @@ func (r *run) events(ctx context.Context, m mode, give func(kind string, n int, 
 	var routes []interface{}
 	for _, kind := range kinds {
 		for _, n := range r.eventCalls {
-			routes = append(routes, route(path(kind, n), "calls-loop", map[string]interface{}{
-				"plugin": m.plugin, "seconds": r.eventSeconds, "n": n, "kind": kind,
-			}))
+			routes = append(routes, r.loop(path(kind, n), m.plugin, kind, n))
 		}
 	}
 	return r.withBed(ctx, m, "calls-loop", routes, func(b *testbed.Bed) error {

@@ -2,89 +2,82 @@ package suite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
-	"time"
-
-	"golang.org/x/sys/unix"
+	"strconv"
+	"strings"
 
 	"github.com/kongring/kongring/bench"
-	"github.com/kongring/kongring/luabridge/testbed"
 )
 
-// pingPong gives nanoseconds of a round trip between the first two cores in C;
-// 0 where there is only one.
-func (r *run) pingPong(ctx context.Context) (float64, error) {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return 0, fmt.Errorf("sched_getaffinity: %w", err)
-	}
-	var cpus []string
-	for cpu := 0; len(cpus) < min(2, set.Count()); cpu++ {
-		if set.IsSet(cpu) {
-			cpus = append(cpus, fmt.Sprint(cpu))
-		}
-	}
-	if len(cpus) < 2 {
-		return 0, nil
-	}
-	program, err := bench.BuildPingPong(r.dir)
-	if err != nil {
-		return 0, err
-	}
-	out, err := exec.CommandContext(ctx, program, append(cpus, "100000", "3")...).Output()
-	if err != nil {
-		return 0, fmt.Errorf("pingpong: %w", err)
-	}
-	var ns float64
-	if _, err := fmt.Sscan(string(out), &ns); err != nil {
-		return 0, fmt.Errorf("read a number from %q: %w", out, err)
-	}
-	return ns, nil
+// Limits are what no software can beat, and what the kernel's own ways cost.
+// They are missing on a machine with one core.
+type Limits struct {
+	CRoundTrip float64 `json:"c_rtt_ns,omitempty"`
+	SystemCall float64 `json:"syscall_ns,omitempty"`
+	Futex      float64 `json:"futex_rtt_ns,omitempty"`
+	Eventfd    float64 `json:"eventfd_rtt_ns,omitempty"`
+	Socket     float64 `json:"socket_rtt_ns,omitempty"`
 }
 
-// Without traffic for quietFor, what is left of the last is over.
-const (
-	quietFor = time.Second
-	idleFor  = 10 * time.Second
-)
+// twoCores gives the first two cores, as arguments; nothing where there is one.
+func twoCores() ([]string, error) {
+	cpus, err := bench.CPUs()
+	if err != nil || len(cpus) < 2 {
+		return nil, err
+	}
+	return []string{strconv.Itoa(cpus[0]), strconv.Itoa(cpus[1])}, nil
+}
 
-// idle gives the ticks that worker and server use in ten seconds after traffic.
-func (r *run) idle(ctx context.Context, m mode) (used int64, err error) {
-	routes := []interface{}{route("/", m.plugin, map[string]interface{}{"n": 10, "kind": r.Kind})}
-	err = r.withBed(ctx, m, m.plugin, routes, func(b *testbed.Bed) error {
-		if err := warm(ctx, b, true); err != nil {
+// runLimits measures the limits once in each round, and the copies of bodies.
+func (r *run) runLimits(ctx context.Context, report *Report) error {
+	cores, err := twoCores()
+	if err != nil || cores == nil {
+		return err
+	}
+	pingPong, err := bench.BuildPingPong(r.dir)
+	if err != nil {
+		return err
+	}
+	limits, err := bench.BuildLimits(r.dir)
+	if err != nil {
+		return err
+	}
+	samples := map[string][]float64{}
+	for round := range r.Rounds {
+		r.say("\r\033[Klimits: round %d of %d", round+1, r.Rounds)
+		out, err := exec.CommandContext(ctx, pingPong, append(cores, "100000", "3")...).Output()
+		if err != nil {
+			return fmt.Errorf("pingpong: %w", err)
+		}
+		var ns float64
+		if _, err := fmt.Sscan(string(out), &ns); err != nil {
+			return fmt.Errorf("pingpong: read a number from %q: %w", out, err)
+		}
+		samples["c"] = append(samples["c"], ns)
+		if out, err = exec.CommandContext(ctx, limits, append(cores, strconv.Itoa(r.trips))...).Output(); err != nil {
+			return fmt.Errorf("limits: %w", err)
+		}
+		if err := parseLimits(string(out), samples); err != nil {
 			return err
 		}
-		for start := time.Now(); ; {
-			if used, err = during(ctx, b, quietFor); err != nil {
-				return err
-			}
-			if used == 0 {
-				break
-			}
-			if time.Since(start) > 2*patience {
-				return errors.New("idle: still busy long after the last request")
-			}
-		}
-		used, err = during(ctx, b, idleFor)
-		return err
-	})
-	return used, err
+	}
+	report.Limits = Limits{
+		CRoundTrip: median(samples["c"]), SystemCall: median(samples["syscall"]), Futex: median(samples["futex"]),
+		Eventfd: median(samples["eventfd"]), Socket: median(samples["socket"]),
+	}
+	return nil
 }
 
-// during gives the ticks that are used in a span of time.
-func during(ctx context.Context, b *testbed.Bed, span time.Duration) (int64, error) {
-	before, err := look(b, false)
-	if err != nil {
-		return 0, err
+// parseLimits adds the figures that limits.c printed to their samples.
+func parseLimits(out string, samples map[string][]float64) error {
+	for line := range strings.Lines(out) {
+		var name string
+		var ns float64
+		if n, _ := fmt.Sscan(line, &name, &ns); n != 2 || ns <= 0 {
+			return fmt.Errorf("limits: read a figure from %q", line)
+		}
+		samples[name] = append(samples[name], ns)
 	}
-	select {
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-time.After(span):
-	}
-	after, err := look(b, false)
-	return after.nginx + after.server - before.nginx - before.server, err
+	return nil
 }

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"image/color"
@@ -57,12 +58,24 @@ func route(path, plugin string, config map[string]interface{}) map[string]interf
 	}
 }
 
-// withBed runs f while nginx, and the plugin server if the mode has one, stand.
-func (r *run) withBed(ctx context.Context, m mode, plugin string, routes []interface{}, f func(*testbed.Bed) error) error {
-	return r.withHost(ctx, m, host.Options{}, []string{plugin}, routes, f)
+// loop is a route on which calls-loop runs a plugin over and over.
+func (r *run) loop(path, plugin, kind string, n int) map[string]interface{} {
+	return route(path, "calls-loop", map[string]interface{}{
+		"plugin": plugin, "seconds": r.eventSeconds, "n": n, "kind": kind,
+	})
 }
 
-// withHost is withBed with options of the host, and several plugins.
+// withBed runs f while nginx, and the plugin server if the mode has one, stand.
+func (r *run) withBed(ctx context.Context, m mode, plugin string, routes []interface{}, f func(*testbed.Bed) error) error {
+	return r.withPlugins(ctx, m, []string{plugin}, routes, f)
+}
+
+// withPlugins is withBed with several plugins.
+func (r *run) withPlugins(ctx context.Context, m mode, plugins []string, routes []interface{}, f func(*testbed.Bed) error) error {
+	return r.withHost(ctx, m, host.Options{}, plugins, routes, f)
+}
+
+// withHost is withPlugins with options of the host.
 func (r *run) withHost(ctx context.Context, m mode, o host.Options, plugins []string, routes []interface{}, f func(*testbed.Bed) error) (err error) {
 	dir, err := os.MkdirTemp(r.dir, "")
 	if err != nil {
@@ -97,7 +110,12 @@ func (r *run) withHost(ctx context.Context, m mode, o host.Options, plugins []st
 
 // get sends one request and gives its body; any status but 200 is an error.
 func get(ctx context.Context, b *testbed.Bed, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.Host.URL()+path, nil)
+	return send(ctx, b, http.MethodGet, path, nil)
+}
+
+// send is get with a method and a body.
+func send(ctx context.Context, b *testbed.Bed, method, path string, body []byte) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, b.Host.URL()+path, bytes.NewReader(body))
 	if err != nil {
 		return "", err
 	}

@@ -19,11 +19,25 @@ const (
 	pictureHeight = 500 * vg.Inch / 96
 )
 
-// SavePicture draws req/s against calls per request at a number of connections,
-// one line for each mode, into files whose ends say how (.svg, .png). Bars go
-// from the least to the most.
-func (r *Report) SavePicture(conns int, files ...string) error {
-	p, err := r.picture(conns)
+// Picture is what a picture shows, against calls per request.
+type Picture struct {
+	what   string // begins the title
+	axis   string
+	figure func(Figures) float64
+	log    bool // one of the modes is in another league
+}
+
+// The pictures that there are.
+var (
+	Throughput = Picture{"Requests per second", "requests per second", func(f Figures) float64 { return f.RPS }, false}
+	Latency    = Picture{"99th percentile of the latency", "p99 in µs", func(f Figures) float64 { return f.P99 }, true}
+)
+
+// SavePicture draws a picture for a number of connections, one line for each
+// mode, into files whose ends say how (.svg, .png). Bars go from the least to
+// the most.
+func (r *Report) SavePicture(what Picture, conns int, files ...string) error {
+	p, err := r.draw(what, conns)
 	if err != nil {
 		return fmt.Errorf("picture: %w", err)
 	}
@@ -35,12 +49,12 @@ func (r *Report) SavePicture(conns int, files ...string) error {
 	return nil
 }
 
-func (r *Report) picture(conns int) (*plot.Plot, error) {
+func (r *Report) draw(what Picture, conns int) (*plot.Plot, error) {
 	p := plot.New()
-	p.Title.Text = r.title(conns)
+	p.Title.Text = r.title(what, conns)
 	p.Title.Padding = vg.Points(10)
 	p.X.Label.Text = "PDK calls for each request (" + r.Kind + ")"
-	p.Y.Label.Text = "requests per second"
+	p.Y.Label.Text = what.axis
 	p.X.Label.Padding, p.Y.Label.Padding = vg.Points(6), vg.Points(6)
 	p.Legend.Top = true
 	p.Legend.XOffs, p.Legend.Padding = -vg.Points(10), vg.Points(3)
@@ -53,15 +67,32 @@ func (r *Report) picture(conns int) (*plot.Plot, error) {
 	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{Y: 0xd8}, color.Gray{Y: 0xd8}
 	p.Add(grid)
 	for _, m := range modes {
-		if err := r.line(p, m, conns); err != nil {
+		if err := r.line(p, m, what, conns); err != nil {
 			return nil, err
 		}
 	}
-	// From zero, and with room for the legend above.
+	// With room for the legend above.
 	p.X.Min, p.X.Max = 0, max(p.X.Max, 1)*1.02
-	p.Y.Min, p.Y.Max = 0, max(p.Y.Max, 1)*1.2
 	p.X.Tick.Marker, p.Y.Tick.Marker = plot.TickerFunc(roundTicks), plot.TickerFunc(roundTicks)
+	if what.log {
+		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(powerTicks)
+		p.Y.Min, p.Y.Max = max(p.Y.Min, 1)/1.5, max(p.Y.Max, 10)*6
+	} else {
+		p.Y.Min, p.Y.Max = 0, max(p.Y.Max, 1)*1.3
+	}
 	return p, nil
+}
+
+// powerTicks puts ticks at 1, 2 and 5 times the powers of ten.
+func powerTicks(least, most float64) (ticks []plot.Tick) {
+	for power := math.Pow(10, math.Floor(math.Log10(least))); power <= most; power *= 10 {
+		for _, n := range []float64{1, 2, 5} {
+			if v := n * power; v >= least && v <= most {
+				ticks = append(ticks, plot.Tick{Value: v, Label: thousands(v)})
+			}
+		}
+	}
+	return ticks
 }
 
 // roundTicks puts at most ten ticks, at round numbers.
@@ -88,14 +119,14 @@ func thousands(v float64) string {
 	return text[:len(text)-3] + "," + text[len(text)-3:]
 }
 
-func (r *Report) title(conns int) string {
+func (r *Report) title(what Picture, conns int) string {
 	f := r.Machine
 	virtual := ""
 	if f.Virtual {
 		virtual = " (virtual)"
 	}
-	return fmt.Sprintf("Requests per second, one nginx worker, %d connections\n%s, %d cores%s, Linux %s, nginx %s, %s",
-		conns, f.CPU, f.Cores, virtual, f.Kernel, f.Nginx, strings.Fields(f.Go + " ")[0])
+	return fmt.Sprintf("%s, one nginx worker, %s\n%s, %d cores%s, Linux %s, nginx %s, %s",
+		what.what, plural(conns, "connection"), f.CPU, f.Cores, virtual, f.Kernel, f.Nginx, strings.Fields(f.Go + " ")[0])
 }
 
 // points are a line with what its bars need.
@@ -105,12 +136,13 @@ type points struct {
 }
 
 // line adds a mode to the picture, if it was measured.
-func (r *Report) line(p *plot.Plot, m mode, conns int) error {
+func (r *Report) line(p *plot.Plot, m mode, what Picture, conns int) error {
 	var data points
 	for _, h := range r.HTTP {
 		if h.Mode == m.name && h.Conns == conns {
-			data.XYs = append(data.XYs, plotter.XY{X: float64(h.N), Y: h.RPS})
-			data.YErrors = append(data.YErrors, struct{ Low, High float64 }{h.RPS - h.Least.RPS, h.Most.RPS - h.RPS})
+			y := what.figure(h.Figures)
+			data.XYs = append(data.XYs, plotter.XY{X: float64(h.N), Y: y})
+			data.YErrors = append(data.YErrors, struct{ Low, High float64 }{y - what.figure(h.Least), what.figure(h.Most) - y})
 		}
 	}
 	if len(data.XYs) == 0 {

@@ -12,13 +12,47 @@ import (
 // usPerTick is USER_HZ, 100 on every architecture that Go runs on.
 const usPerTick = 1e4
 
-// ticks gives the CPU time of all threads of a process.
-func ticks(pid int) (int64, error) {
+// process is what the kernel counted of one so far.
+type process struct {
+	ticks    int64 // CPU time of all its threads, those that ended included
+	switches int64 // of context, of the threads that it has now
+}
+
+func (p process) since(before process) process {
+	return process{p.ticks - before.ticks, p.switches - before.switches}
+}
+
+func lookAt(pid int) (p process, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return p, err
 	}
-	return parseStat(string(text))
+	if p.ticks, err = parseStat(string(text)); err != nil {
+		return p, err
+	}
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		p.switches += statusNumber(string(text), "voluntary_ctxt_switches") +
+			statusNumber(string(text), "nonvoluntary_ctxt_switches")
+	}
+	return p, err
+}
+
+// statusNumber gives a number out of the text of /proc/PID/status; 0 if it is
+// not there.
+func statusNumber(text, key string) int64 {
+	for line := range strings.Lines(text) {
+		if name, value, _ := strings.Cut(line, ":"); name == key {
+			number, _, _ := strings.Cut(strings.TrimSpace(value), " ")
+			n, _ := strconv.ParseInt(number, 10, 64)
+			return n
+		}
+	}
+	return 0
 }
 
 // parseStat reads user plus system time from the text of /proc/PID/stat. The

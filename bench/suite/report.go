@@ -1,10 +1,7 @@
 package suite
 
 import (
-	"fmt"
-	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/kongring/kongring/bench"
@@ -16,15 +13,15 @@ type Report struct {
 	Plan
 	Machine bench.Facts `json:"machine"`
 	Strays  []string    `json:"strays,omitempty"`
+	Took    float64     `json:"took_s"`
 	Limits  Limits      `json:"limits"`
+	Ring    *Ring       `json:"ring,omitempty"` // nil on one core
 	Event   []Event     `json:"event"`
 	HTTP    []HTTP      `json:"http"`
+	Body    []Body      `json:"body"`
+	Scale   *Scale      `json:"scale,omitempty"`
 	Server  Server      `json:"server"`
-}
-
-// Limits are what no software can beat.
-type Limits struct {
-	CRoundTrip float64 `json:"c_rtt_ns,omitempty"`
+	Targets []Target    `json:"targets"`
 }
 
 // Event is what one event costs.
@@ -41,28 +38,33 @@ func newEvent(mode, kind string, n int, ns []float64) Event {
 	return Event{mode, kind, n, median(ns), slices.Min(ns), slices.Max(ns)}
 }
 
-// HTTP is a cell of the table of whole requests.
+// HTTP is a cell of the table of whole requests. Ratios are medians of those
+// within a round, 0 where there is nothing to compare with.
 type HTTP struct {
 	Mode  string `json:"mode"`
 	N     int    `json:"n"`
 	Conns int    `json:"conns"`
 	Figures
-	RPSToLua float64   `json:"rps_to_lua"`
-	P99ToLua float64   `json:"p99_to_lua"`
-	Least    Figures   `json:"least"`
-	Most     Figures   `json:"most"`
-	Samples  []Figures `json:"samples"`
+	RPSToLua   float64   `json:"rps_to_lua"`
+	P99ToLua   float64   `json:"p99_to_lua"`
+	RPSToStock float64   `json:"rps_to_stock"`
+	CPUToStock float64   `json:"cpu_to_stock"`
+	Least      Figures   `json:"least"`
+	Most       Figures   `json:"most"`
+	Samples    []Figures `json:"samples"`
 }
 
 // Figures are those of one sample, or made of those of several.
 type Figures struct {
-	RPS       float64   `json:"rps"`
-	P50       float64   `json:"p50_us"`
-	P90       float64   `json:"p90_us"`
-	P99       float64   `json:"p99_us"`
-	NginxCPU  float64   `json:"nginx_cpu_us"`
-	ServerCPU float64   `json:"server_cpu_us"`
-	PerEvent  *Counters `json:"per_event,omitempty"`
+	RPS            float64   `json:"rps"`
+	P50            float64   `json:"p50_us"`
+	P90            float64   `json:"p90_us"`
+	P99            float64   `json:"p99_us"`
+	NginxCPU       float64   `json:"nginx_cpu_us"`
+	ServerCPU      float64   `json:"server_cpu_us"`
+	NginxSwitches  float64   `json:"nginx_switches"`
+	ServerSwitches float64   `json:"server_switches"`
+	PerEvent       *Counters `json:"per_event,omitempty"`
 }
 
 // Counters are those of a session, for one event.
@@ -77,12 +79,14 @@ type Counters struct {
 
 // Server is what the plugin server costs besides.
 type Server struct {
-	IdleTicks int64 `json:"idle_ticks_per_10s"`
+	AllocsPerEvent float64  `json:"allocs_per_event"` // without calls
+	Allocs         []Allocs `json:"allocs"`
+	IdleTicks      int64    `json:"idle_ticks_per_10s"`
 }
 
 // fields gives all figures, those of the counters last.
 func (f *Figures) fields() []*float64 {
-	list := []*float64{&f.RPS, &f.P50, &f.P90, &f.P99, &f.NginxCPU, &f.ServerCPU}
+	list := []*float64{&f.RPS, &f.P50, &f.P90, &f.P99, &f.NginxCPU, &f.ServerCPU, &f.NginxSwitches, &f.ServerSwitches}
 	if c := f.PerEvent; c != nil {
 		list = append(list, &c.RoundTrips, &c.PrefetchHits, &c.ServerDoorbells, &c.ServerSleeps, &c.WorkerDoorbells, &c.WorkerSleeps)
 	}
@@ -116,82 +120,45 @@ func (r *Report) summarize() {
 		row.Figures = combine(row.Samples, median)
 		row.Least = combine(row.Samples, slices.Min[[]float64])
 		row.Most = combine(row.Samples, slices.Max[[]float64])
-		lua := r.row(modes[0].name, row.N, row.Conns)
-		var rps, p99 []float64
-		for round, s := range row.Samples {
-			rps = append(rps, s.RPS/lua.Samples[round].RPS)
-			p99 = append(p99, s.P99/lua.Samples[round].P99)
+		rps := func(f Figures) float64 { return f.RPS }
+		if lua := r.row("lua", row.N, row.Conns); lua != nil {
+			row.RPSToLua = row.ratio(lua, rps)
+			row.P99ToLua = row.ratio(lua, func(f Figures) float64 { return f.P99 })
 		}
-		row.RPSToLua, row.P99ToLua = median(rps), median(p99)
+		if stock := r.row("stock", row.N, row.Conns); stock != nil {
+			row.RPSToStock = row.ratio(stock, rps)
+			row.CPUToStock = row.ratio(stock, func(f Figures) float64 { return f.NginxCPU + f.ServerCPU })
+		}
 	}
 }
 
+// row gives a cell, nil if it was not measured.
 func (r *Report) row(mode string, n, conns int) *HTTP {
-	i := slices.IndexFunc(r.HTTP, func(h HTTP) bool { return h.Mode == mode && h.N == n && h.Conns == conns })
-	return &r.HTTP[i]
-}
-
-// WriteText writes the report for people.
-func (r *Report) WriteText(out io.Writer) error {
-	f := r.Machine
-	virtual := ""
-	if f.Virtual {
-		virtual = ", virtual"
-	}
-	fmt.Fprintf(out, "%s, rounds: %d, a sample: %d s, kind of calls: %s\nCPU     %s, %d cores%s\nkernel  %s\nGo      %s\nnginx   %s, one worker\nLuaJIT  %s\nload    %s (before)\n",
-		r.When.Format(time.RFC3339), r.Rounds, r.Seconds, r.Kind, f.CPU, f.Cores, virtual, f.Kernel, f.Go, f.Nginx, f.LuaJIT, f.Load)
-	if len(r.Strays) > 0 {
-		fmt.Fprintf(out, "there were already: %v\n", r.Strays)
-	}
-	if r.Limits.CRoundTrip > 0 {
-		fmt.Fprintf(out, "C       %.0f ns: round trip of a cache line between two cores\n", r.Limits.CRoundTrip)
-	}
-	fmt.Fprintf(out, "idle    %d ticks (1/100 s) of worker and server in 10 s without traffic\n\n", r.Server.IdleTicks)
-	r.writeEvents(out)
-	r.writeRequests(out)
-	r.writeCounters(out)
-	_, err := fmt.Fprintln(out, "Least and most are of the rounds. Compare by ratio, and within one run.")
-	return err
-}
-
-func table(out io.Writer) *tabwriter.Writer {
-	return tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-}
-
-func (r *Report) writeEvents(out io.Writer) {
-	w := table(out)
-	fmt.Fprint(w, "One event\tkind\tcalls\tns\tleast\tmost\t÷ C\t\n")
-	for _, e := range r.Event {
-		ratio := "-"
-		if r.Limits.CRoundTrip > 0 {
-			ratio = fmt.Sprintf("%.1f", e.NS/r.Limits.CRoundTrip)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.0f\t%.0f\t%.0f\t%s\t\n", e.Mode, e.Kind, e.N, e.NS, e.Least, e.Most, ratio)
-	}
-	_ = w.Flush()
-	fmt.Fprintln(out)
-}
-
-func (r *Report) writeRequests(out io.Writer) {
-	w := table(out)
-	fmt.Fprint(w, "Requests\tconns\tcalls\treq/s\tleast\tmost\t÷ lua\tp50 µs\tp90 µs\tp99 µs\t÷ lua\tCPU µs nginx\tserver\t\n")
-	for _, h := range r.HTTP {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.0f\t%.0f\t%.0f\t%.2f\t%.1f\t%.1f\t\n",
-			h.Mode, h.Conns, h.N, h.RPS, h.Least.RPS, h.Most.RPS, h.RPSToLua, h.P50, h.P90, h.P99, h.P99ToLua, h.NginxCPU, h.ServerCPU)
-	}
-	_ = w.Flush()
-	fmt.Fprintln(out)
-}
-
-func (r *Report) writeCounters(out io.Writer) {
-	w := table(out)
-	fmt.Fprint(w, "Per event\tconns\tcalls\tround trips\tvalues that came along\tserver: bells\tsleeps\tworker: bells\tsleeps\t\n")
-	for _, h := range r.HTTP {
-		if c := h.PerEvent; c != nil {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%.2f\t%.2f\t%.3f\t%.3f\t%.3f\t%.3f\t\n", h.Mode, h.Conns, h.N,
-				c.RoundTrips, c.PrefetchHits, c.ServerDoorbells, c.ServerSleeps, c.WorkerDoorbells, c.WorkerSleeps)
+	for i, h := range r.HTTP {
+		if h.Mode == mode && h.N == n && h.Conns == conns {
+			return &r.HTTP[i]
 		}
 	}
-	_ = w.Flush()
-	fmt.Fprintln(out)
+	return nil
+}
+
+// ratio compares a figure with that of another cell.
+func (h *HTTP) ratio(to *HTTP, figure func(Figures) float64) float64 {
+	var over, under []float64
+	for round, s := range h.Samples {
+		over, under = append(over, figure(s)), append(under, figure(to.Samples[round]))
+	}
+	return medianRatio(over, under)
+}
+
+// medianRatio is the median of the ratios within a round; 0 if one is of nothing.
+func medianRatio(over, under []float64) float64 {
+	ratios := make([]float64, len(over))
+	for i := range over {
+		if under[i] == 0 {
+			return 0
+		}
+		ratios[i] = over[i] / under[i]
+	}
+	return median(ratios)
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os/exec"
-	"strconv"
 	"sync"
 	"time"
 
@@ -23,11 +21,8 @@ const value = "a-value"
 // target is what is asked for; the getters of calls want an argument q.
 const target = "/?q=1"
 
-// Warming up takes so long at least, and at most until the patience is over.
-const (
-	warmUp   = 250 * time.Millisecond
-	patience = 5 * time.Second
-)
+// patience is how long warming up may take.
+const patience = 5 * time.Second
 
 func readAnswer(answer *http.Response) (string, error) {
 	defer answer.Body.Close()
@@ -40,10 +35,10 @@ func readAnswer(answer *http.Response) (string, error) {
 
 // warm sends requests from several connections until all that learns has
 // learned, and leaves no connection open.
-func warm(ctx context.Context, b *testbed.Bed, learns bool) error {
+func (r *run) warm(ctx context.Context, b *testbed.Bed, learns bool) error {
 	defer b.Client.CloseIdleConnections()
 	for start := time.Now(); ; {
-		if err := flood(ctx, b, start.Add(warmUp)); err != nil {
+		if err := flood(ctx, b, start.Add(r.warmUp)); err != nil {
 			return fmt.Errorf("warm up: %w", err)
 		}
 		if !learns {
@@ -95,7 +90,7 @@ func (r *run) requests(ctx context.Context, m mode, n, conns int) (f Figures, er
 	config := map[string]interface{}{"n": n, "kind": r.Kind}
 	routes := []interface{}{route("/", m.plugin, config)}
 	err = r.withBed(ctx, m, m.plugin, routes, func(b *testbed.Bed) error {
-		if err := warm(ctx, b, m.rings && n > 0); err != nil {
+		if err := r.warm(ctx, b, m.rings && n > 0); err != nil {
 			return err
 		}
 		f, err = r.measure(ctx, b, m.rings, conns)
@@ -106,11 +101,11 @@ func (r *run) requests(ctx context.Context, m mode, n, conns int) (f Figures, er
 
 // usage is what was used up to now.
 type usage struct {
-	nginx, server int64 // ticks
+	nginx, server process
 	session       server.SessionStats
 }
 
-// look reads the ticks; and, on the far side of them, the counters, since asking
+// look reads what the kernel counts; and, on the far side of them, the counters, since asking
 // the server costs it something.
 func look(b *testbed.Bed, counters bool) (u usage, err error) {
 	workers, err := b.Host.Workers()
@@ -126,11 +121,11 @@ func look(b *testbed.Bed, counters bool) (u usage, err error) {
 		}
 	}
 	if b.Server != nil {
-		if u.server, err = ticks(b.Server.PID()); err != nil {
+		if u.server, err = lookAt(b.Server.PID()); err != nil {
 			return u, err
 		}
 	}
-	u.nginx, err = ticks(workers[0])
+	u.nginx, err = lookAt(workers[0])
 	return u, err
 }
 
@@ -139,7 +134,7 @@ func (r *run) measure(ctx context.Context, b *testbed.Bed, rings bool, conns int
 	if err != nil {
 		return f, err
 	}
-	out, err := r.wrk(ctx, b.Host.URL()+target, conns)
+	result, err := r.wrk(ctx, b.Host.URL()+target, conns)
 	if err != nil {
 		return f, err
 	}
@@ -147,14 +142,12 @@ func (r *run) measure(ctx context.Context, b *testbed.Bed, rings bool, conns int
 	if err != nil {
 		return f, err
 	}
-	result, err := parseWrk(out)
-	if err != nil {
-		return f, fmt.Errorf("%w\n%s", err, out)
-	}
-	perRequest := func(ticks int64) float64 { return float64(ticks) * usPerTick / result.requests }
+	nginx, server := after.nginx.since(before.nginx), after.server.since(before.server)
+	perRequest := func(n int64) float64 { return float64(n) / result.requests }
 	f = Figures{
 		RPS: result.rps, P50: result.p50, P90: result.p90, P99: result.p99,
-		NginxCPU: perRequest(after.nginx - before.nginx), ServerCPU: perRequest(after.server - before.server),
+		NginxCPU: perRequest(nginx.ticks * usPerTick), ServerCPU: perRequest(server.ticks * usPerTick),
+		NginxSwitches: perRequest(nginx.switches), ServerSwitches: perRequest(server.switches),
 	}
 	if rings {
 		now, err := session(b)
@@ -177,16 +170,4 @@ func perEvent(from, to server.SessionStats) *Counters {
 		WorkerDoorbells: (to.Bridge.Doorbells - from.Bridge.Doorbells) / events,
 		WorkerSleeps:    (to.Bridge.Sleeps - from.Bridge.Sleeps) / events,
 	}
-}
-
-func (r *run) wrk(ctx context.Context, url string, conns int) (string, error) {
-	args := []string{"-t1", "-c" + strconv.Itoa(conns), "-d" + strconv.Itoa(r.Seconds), "--latency"}
-	for _, h := range headers {
-		args = append(args, "-H", h+": "+value)
-	}
-	out, err := exec.CommandContext(ctx, "wrk", append(args, url)...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("wrk: %w: %s", err, out)
-	}
-	return string(out), nil
 }

@@ -12,37 +12,6 @@ import (
 	"github.com/kongring/kongring/luabridge/testbed"
 )
 
-// Plan says how much is measured.
-type Plan struct {
-	Quick   bool `json:"quick"`
-	Rounds  int  `json:"rounds"`
-	Seconds int  `json:"seconds"` // of a sample of whole requests: wrk takes whole ones
-
-	Kind string `json:"kind"` // of the calls in whole requests
-
-	calls, conns []int
-	eventCalls   []int
-	eventSeconds float64
-}
-
-// Full takes about five minutes.
-func Full() Plan {
-	return Plan{
-		Rounds: 3, Seconds: 1, Kind: "header",
-		calls: []int{0, 1, 2, 5, 10, 20, 50}, conns: []int{1, 16},
-		eventCalls: []int{0, 1, 10, 50}, eventSeconds: 0.1,
-	}
-}
-
-// Quick takes less than a minute; its figures are rough.
-func Quick() Plan {
-	return Plan{
-		Quick: true, Rounds: 1, Seconds: 1, Kind: "header",
-		calls: []int{0, 1, 10, 50}, conns: []int{1, 16},
-		eventCalls: []int{0, 1, 10, 50}, eventSeconds: 0.06,
-	}
-}
-
 // run is one run of a plan.
 type run struct {
 	Plan
@@ -73,21 +42,20 @@ func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err
 		r.say("these run already and may disturb: %v\n", report.Strays)
 	}
 	r.say("load before: %s\n", report.Machine.Load)
-	for _, part := range []func(context.Context, *Report) error{r.runLimits, r.runEvents, r.runRequests, r.runIdle} {
+	for _, part := range []func(context.Context, *Report) error{
+		r.runLimits, r.runRing, r.runEvents, r.runRequests, r.runBodies, r.runScale, r.runAllocs, r.runIdle,
+	} {
 		if err := part(ctx, &report); err != nil {
 			return report, err
 		}
 	}
+	report.Targets = report.compare()
+	report.Took = time.Since(report.When).Round(time.Second).Seconds()
 	r.say("\r\033[K")
 	return report, nil
 }
 
 func (r *run) say(format string, args ...interface{}) { fmt.Fprintf(r.progress, format, args...) }
-
-func (r *run) runLimits(ctx context.Context, report *Report) (err error) {
-	report.Limits.CRoundTrip, err = r.pingPong(ctx)
-	return err
-}
 
 func (r *run) runEvents(ctx context.Context, report *Report) error {
 	type cell struct {
@@ -143,12 +111,6 @@ func (r *run) runRequests(ctx context.Context, report *Report) error {
 	}
 	report.summarize()
 	return nil
-}
-
-func (r *run) runIdle(ctx context.Context, report *Report) (err error) {
-	r.say("\r\033[Kidle")
-	report.Server.IdleTicks, err = r.idle(ctx, modeNamed("ring"))
-	return err
 }
 
 func modeNamed(name string) mode {

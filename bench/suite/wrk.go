@@ -1,12 +1,43 @@
 package suite
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"math"
+	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"time"
 )
+
+// wrk sends requests for the time of a sample. It takes whole seconds, so it is
+// told a few more, and interrupted: then it prints what it has.
+func (r *run) wrk(ctx context.Context, url string, conns int) (wrkResult, error) {
+	limit := strconv.Itoa(int(math.Ceil(r.Seconds)) + 2)
+	args := []string{"-t1", "-c" + strconv.Itoa(conns), "-d" + limit, "--latency"}
+	for _, h := range headers {
+		args = append(args, "-H", h+": "+value)
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, "wrk", append(args, url)...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return wrkResult{}, fmt.Errorf("wrk: %w", err)
+	}
+	timer := time.AfterFunc(time.Duration(r.Seconds*float64(time.Second)), func() { _ = cmd.Process.Signal(os.Interrupt) })
+	defer timer.Stop()
+	if err := cmd.Wait(); err != nil {
+		return wrkResult{}, fmt.Errorf("wrk: %w: %s", err, &out)
+	}
+	result, err := parseWrk(out.String())
+	if err != nil {
+		return result, fmt.Errorf("%w\n%s", err, &out)
+	}
+	return result, nil
+}
 
 // wrkResult is what wrk printed; latencies in microseconds.
 type wrkResult struct {
