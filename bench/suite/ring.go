@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -57,7 +56,7 @@ func (r *run) runRing(ctx context.Context, report *Report) error {
 		args = append(args, "-sleep")
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Stderr = r.build.Root, os.Stderr
+	cmd.Dir, cmd.Stderr = r.build.Root, r.progress
 	out, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("bench/ring: %w", err)
