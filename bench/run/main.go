@@ -22,11 +22,19 @@ const pictured = 16
 
 func main() {
 	quick := flag.Bool("quick", false, "measure roughly, in less than a minute")
+	rounds := flag.Int("rounds", 0, "measure everything that often; 3 unless set, 1 if -quick")
 	out := flag.String("out", "", "write JSON to this file")
 	picture := flag.String("picture", "", "write text, JSON, targets and pictures to a folder in this one, named after the machine")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := run(ctx, *quick, *out, *picture)
+	plan := suite.Full()
+	if *quick {
+		plan = suite.Quick()
+	}
+	if *rounds > 0 {
+		plan.Rounds = *rounds
+	}
+	err := run(ctx, plan, *out, *picture)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "\nbench:", err)
@@ -34,11 +42,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, quick bool, out, picture string) error {
-	plan := suite.Full()
-	if quick {
-		plan = suite.Quick()
-	}
+func run(ctx context.Context, plan suite.Plan, out, picture string) error {
 	report, err := suite.Run(ctx, plan, os.Stderr)
 	if err != nil {
 		return err
