@@ -22,8 +22,11 @@ func (ev *event) Get(c *bridge.Call) error {
 		return err
 	}
 	id, args := c.Method(), c.Args()
-	class := wire.Methods[id].Class
-	if class == wire.ClassDynamic {
+	switch wire.Methods[id].Class {
+	case wire.ClassChecked:
+		ev.memo.forget(wire.Methods[id].Changes)
+		return ev.ask(c, args)
+	case wire.ClassDynamic:
 		return ev.ask(c, args)
 	}
 	key := ev.memo.key(id, args)

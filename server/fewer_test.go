@@ -129,6 +129,17 @@ func TestAGetterIsAskedOnce(t *testing.T) {
 			must(err)
 			must(kong.Response.SetHeader("a", "b"))
 		}
+		_, err = kong.Request.GetMethod()
+		must(err)
+		must(kong.Service.SetTlsVerify(true)) // says whether it worked, each time
+		must(kong.Service.SetTlsVerify(true))
+		_, err = kong.Request.GetRawBody()
+		must(err)
+		must(kong.ServiceRequest.SetBody(nil, "")) // forgets what it may change
+		_, err = kong.Request.GetRawBody()
+		must(err)
+		_, err = kong.Request.GetMethod()
+		must(err)
 		_, err = kong.Nginx.GetVar("x") // changes at any time
 		must(err)
 		_, err = kong.Nginx.GetVar("x")
@@ -138,7 +149,9 @@ func TestAGetterIsAskedOnce(t *testing.T) {
 	head := w.event(0, w.instance("scripted", `{}`))
 	for _, want := range []string{
 		"request.get_header [x-one]", "request.get_header [x-two]", "request.get_header [x_one]", "request.get_header [x-one]",
-		"request.get_path []", "nginx.get_var [x]", "nginx.get_var [x]",
+		"request.get_path []", "request.get_method []", "service.set_tls_verify [true]", "service.set_tls_verify [true]",
+		"request.get_raw_body []", "service.request.set_body [map[] <nil>]", "request.get_raw_body []",
+		"nginx.get_var [x]", "nginx.get_var [x]",
 	} {
 		call, body := w.expect(wire.TypeCall, head)
 		_, args := writes(t, call, body)
@@ -151,7 +164,11 @@ func TestAGetterIsAskedOnce(t *testing.T) {
 		} else {
 			require.Equal(t, "kong."+want, fmt.Sprint(name, " ", list))
 		}
-		w.answer(head, msgp.AppendString(nil, "v"))
+		if strings.HasSuffix(name, "raw_body") {
+			w.answer(head, []byte{0x92, 0, 0xa1, 'v'})
+		} else {
+			w.answer(head, msgp.AppendString(nil, "v"))
+		}
 	}
 	w.expect(wire.TypeDone, head)
 }

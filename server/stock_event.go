@@ -168,13 +168,14 @@ func (ev *stockEvent) ended() error {
 
 // turn gives a call as StepData has it.
 func (ev *stockEvent) turn(c *bridge.Call) (stockTurn, error) {
-	if limit := ev.stock.server.options.maxMessage; len(c.Args()) > limit {
-		return stockTurn{}, fmt.Errorf("%s: %w: %d bytes, the limit is %d", c.Method(), errTooLong, len(c.Args()), limit)
+	method, args := stockName(c.Method(), c.Args(), ev.instance.key.entity)
+	if limit := ev.stock.server.options.maxMessage; len(args) > limit {
+		return stockTurn{}, fmt.Errorf("%s: %w: %d bytes, the limit is %d", c.Method(), errTooLong, len(args), limit)
 	}
-	data := make([]byte, 0, len(c.Args())+maxStockName)
+	data := make([]byte, 0, len(args)+maxStockName)
 	data = msgp.AppendMapHeader(data, 2)
-	data = msgp.AppendString(msgp.AppendString(data, "Method"), c.Method().String())
-	return stockTurn{data: append(msgp.AppendString(data, "Args"), c.Args()...)}, nil
+	data = msgp.AppendString(msgp.AppendString(data, "Method"), method)
+	return stockTurn{data: append(msgp.AppendString(data, "Args"), args...)}, nil
 }
 
 // ask makes a round trip.
@@ -207,7 +208,9 @@ func (ev *stockEvent) Get(c *bridge.Call) error {
 		return err
 	}
 	id := c.Method()
-	remember := wire.Methods[id].Class != wire.ClassDynamic && !ev.stock.server.options.noMemo
+	class := wire.Methods[id].Class
+	remember := class != wire.ClassDynamic && class != wire.ClassChecked && !ev.stock.server.options.noMemo
+	ev.memo.forget(wire.Methods[id].Changes)
 	key := ev.memo.key(id, c.Args())
 	if remember {
 		if k := ev.memo.find(id, key); k != nil {

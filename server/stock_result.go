@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -22,7 +23,11 @@ func stockResult(id wire.MethodID, data []byte) ([]byte, error) {
 		out, err = stockBody(data)
 	case kind == wire.ResultCaptures:
 		out, err = stockCaptures(data)
-	case (id == wire.ClientGetConsumer || id == wire.ClientGetCredential) && emptyArray(data):
+	case kind == wire.ResultParsed:
+		out, err = stockParsed(data)
+	case wire.Methods[id].Class == wire.ClassChecked && msgp.IsNil(data):
+		err = errNotSaid
+	case isEntity(id) && emptyArray(data):
 		out = msgp.AppendNil(nil)
 	default:
 		return data, nil
@@ -31,6 +36,29 @@ func stockResult(id wire.MethodID, data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("result of %s: %w", id, err)
 	}
 	return out, nil
+}
+
+// errNotSaid stands for the error that a Lua method gave behind a nil: Kong
+// passes on the nil alone. Where nil is no failure by itself, it stays a nil.
+var errNotSaid = errors.New("it failed, and Kong does not say why")
+
+// isEntity tells whether a method gives a table with fields, or none.
+func isEntity(id wire.MethodID) bool {
+	switch id {
+	case wire.ClientGetConsumer, wire.ClientGetCredential, wire.ClientLoadConsumer,
+		wire.RouterGetRoute, wire.RouterGetService, wire.NodeGetMemoryStats, wire.VaultParseReference:
+		return true
+	}
+	return false
+}
+
+// stockParsed makes the pair of a parsed body and its MIME type, which Kong
+// does not pass on.
+func stockParsed(data []byte) ([]byte, error) {
+	if msgp.IsNil(data) {
+		return nil, errNotSaid
+	}
+	return msgp.AppendNil(append(msgp.AppendArrayHeader(nil, 2), data...)), nil
 }
 
 func emptyArray(b []byte) bool {

@@ -26,6 +26,7 @@ import (
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/pdk/client"
 	"github.com/kongring/kongring/server/pdk/entities"
+	"github.com/kongring/kongring/server/pdk/request"
 	"github.com/kongring/kongring/server/wire"
 	"github.com/kongring/kongring/shm"
 )
@@ -120,6 +121,28 @@ func TestStockResults(t *testing.T) {
 		}, method: "kong.response.set_headers", args: list{table{"a": list{"b"}}}, step: "Step"},
 		{name: "log line", ask: func(k *pdk.PDK) (interface{}, error) { return nil, k.Log.Debug("n ", 1, nil, true) },
 			method: "kong.log.debug", args: list{"n ", int64(1), nil, true}, step: "Step"},
+		{name: "route", ask: func(k *pdk.PDK) (interface{}, error) { return k.Router.GetRoute() },
+			method: "kong.router.get_route", step: "StepRoute", data: table{"id": "r", "paths": list{"/"}, "service": table{"id": "s"}},
+			want: entities.Route{Id: "r", Paths: []string{"/"}, Service: entities.ServiceKey{Id: "s"}}},
+		{name: "service of a route without one", ask: func(k *pdk.PDK) (interface{}, error) { return k.Router.GetService() },
+			method: "kong.router.get_service", step: "StepService", data: luaTable{}, want: entities.Service{}},
+		{name: "body of the service", ask: func(k *pdk.PDK) (interface{}, error) { return k.ServiceResponse.GetRawBody() },
+			method: "kong.service.response.get_raw_body", step: "Step", data: []byte("\x00\xff"), want: []byte("\x00\xff")},
+		{name: "parsed body", ask: parsedBody,
+			method: "kong.request.get_body", args: list{nil, nil, nil}, step: "Step", data: table{"a": list{1}},
+			want: pair{table{"a": list{1.0}}, ""}},
+		{name: "body that cannot be parsed", ask: parsedBody,
+			method: "kong.request.get_body", args: list{nil, nil, nil}, step: "Step", want: pair{nil, ""},
+			err: "result of kong.request.get_body: it failed, and Kong does not say why"},
+		{name: "checked write", ask: func(k *pdk.PDK) (interface{}, error) { return nil, k.Service.SetUpstream("u") },
+			method: "kong.service.set_upstream", args: list{"u"}, step: "Step", data: true},
+		{name: "checked write that failed", ask: func(k *pdk.PDK) (interface{}, error) { return nil, k.Service.SetUpstream("u") },
+			method: "kong.service.set_upstream", args: list{"u"}, step: "Step",
+			err: "result of kong.service.set_upstream: it failed, and Kong does not say why"},
+		{name: "value of the plugin's own", ask: func(k *pdk.PDK) (interface{}, error) { return k.Ctx.GetPluginAny("k") },
+			method: "kong.ctx.shared.get", args: list{"kongring.plugin.e.k"}, step: "Step", data: 5, want: 5.0},
+		{name: "write of the plugin's own", ask: func(k *pdk.PDK) (interface{}, error) { return nil, k.Ctx.SetPlugin("k", list{1}) },
+			method: "kong.ctx.shared.set", args: list{"kongring.plugin.e.k", list{int64(1)}}, step: "Step"},
 		{name: "error", ask: func(k *pdk.PDK) (interface{}, error) { return k.Nginx.GetVar("v") },
 			method: "kong.nginx.get_var", args: list{"v"}, step: "StepError", data: "no such thing",
 			want: "", err: "kong.nginx.get_var: no such thing"},
@@ -134,7 +157,7 @@ func TestStockResults(t *testing.T) {
 				got <- pair{v, err}
 			}))
 			k := newStockKong(t, socket)
-			step := k.handle(k.instance("scripted", `{}`))
+			step := k.handle(k.instance("scripted", `{"__plugin_id":"e"}`))
 			require.Equal(t, tc.method, step.method)
 			if tc.args == nil {
 				tc.args = list{}
@@ -160,6 +183,11 @@ func captures(k *pdk.PDK) (interface{}, error) {
 		return pair{}, err
 	}
 	return pair{unnamed, named}, err
+}
+
+func parsedBody(k *pdk.PDK) (interface{}, error) {
+	body, mimetype, err := k.Request.GetBody(request.BodyOptions{})
+	return pair{body, mimetype}, err
 }
 
 func TestStockMemo(t *testing.T) {

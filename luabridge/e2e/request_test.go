@@ -38,7 +38,7 @@ func TestGetters(t *testing.T) {
 		"header": "one", "header_absent": "", "captures": []interface{}{0.0, 0.0},
 		"client_ip": "127.0.0.1", "client_forwarded_ip": "127.0.0.1",
 		"client_forwarded_port": got["client_forwarded_port"],
-		"consumer":              object{"id": "", "created_at": 0.0, "username": "", "custom_id": "", "tags": nil},
+		"consumer":              object{"id": "", "created_at": 0.0, "updated_at": 0.0, "username": "", "custom_id": "", "tags": nil, "ws_id": ""},
 		"credential":            object{"id": "", "consumer_id": ""}, "protocol": "http",
 		"set_shared": nil, "shared": object{"a": 1.0, "b": []interface{}{true, nil, "x"}},
 		"shared_early": "from rewrite", "shared_absent": nil,

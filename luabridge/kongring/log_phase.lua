@@ -9,18 +9,13 @@
 -- @module kongring.log_phase
 
 
-local cjson = require "cjson.safe"
-local clone = require "table.clone"
 local event = require "kongring.event"
 local layout = require "kongring.layout"
-local pdk = require "kongring.pdk"
+local saved_request = require "kongring.saved"
 local semaphore = require "ngx.semaphore"
 local timer_at = require("kongring.timer").at
 
 
-local concat = table.concat
-local select = select
-local tostring = tostring
 local PHASE_LOG = layout.PHASE.log
 
 
@@ -32,119 +27,6 @@ local EVENTS_PER_TIMER = 10000
 
 
 local _M = {}
-
-
-local find -- see below
-
-
-local function capture(o, conf)
-  return {
-    find = find,
-    handler = o,
-    conf = conf,
-    ngx_ctx = clone(ngx.ctx),
-    shared = kong.ctx.shared,
-    serialized = kong.log.serialize(),
-    request_headers = ngx.req.get_headers(),
-    response_headers = ngx.resp.get_headers(),
-    status = ngx.status,
-    source = kong.response.get_source(),
-    start_time = ngx.req.start_time(),
-    method = kong.request.get_method(),
-    path = kong.request.get_path(),
-    path_with_query = kong.request.get_path_with_query(),
-    scheme = kong.request.get_scheme(),
-    host = kong.request.get_host(),
-    client_ip = kong.client.get_ip(),
-    forwarded_ip = kong.client.get_forwarded_ip(),
-    consumer = kong.client.get_consumer(),
-    credential = kong.client.get_credential(),
-  }
-end
-
-
--- the first value of a header; the captured tables ignore case and take "_"
--- for "-" (ngx.req.get_headers gives them such a metatable)
-local function first_value(headers, name)
-  local v = headers[name]
-  if type(v) == "table" then
-    return v[1]
-  end
-  return v
-end
-
-
-local function line(level)
-  return function(saved, ...)
-    local text = {}
-    for i = 1, select("#", ...) do
-      text[i] = tostring((select(i, ...)))
-    end
-    ngx.log(level, "[", saved.handler.name, "] ", concat(text))
-  end
-end
-
-
--- what each method gives once the request is over
-local SAVED = {
-  ["kong.request.get_method"] = function(s) return s.method end,
-  ["kong.request.get_path"] = function(s) return s.path end,
-  ["kong.request.get_path_with_query"] = function(s)
-    return s.path_with_query
-  end,
-  ["kong.request.get_scheme"] = function(s) return s.scheme end,
-  ["kong.request.get_host"] = function(s) return s.host end,
-  ["kong.request.get_header"] = function(s, name)
-    return first_value(s.request_headers, name)
-  end,
-  ["kong.request.get_headers"] = function(s) return s.request_headers end,
-  ["kong.response.get_status"] = function(s) return s.status end,
-  ["kong.response.get_source"] = function(s) return s.source end,
-  ["kong.response.get_header"] = function(s, name)
-    return first_value(s.response_headers, name)
-  end,
-  ["kong.response.get_headers"] = function(s) return s.response_headers end,
-  ["kong.client.get_ip"] = function(s) return s.client_ip end,
-  ["kong.client.get_forwarded_ip"] = function(s) return s.forwarded_ip end,
-  ["kong.client.get_consumer"] = function(s) return s.consumer end,
-  ["kong.client.get_credential"] = function(s) return s.credential end,
-  ["kong.ctx.shared.get"] = function(s, k) return s.shared[k] end,
-  ["kong.ctx.shared.set"] = function(s, k, v) s.shared[k] = v end,
-  ["kong.nginx.get_ctx"] = function(s, k) return s.ngx_ctx[k] end,
-  ["kong.nginx.req_start_time"] = function(s) return s.start_time end,
-  ["kong.nginx.get_subsystem"] = function(_) return ngx.config.subsystem end,
-  ["kong.log.serialize"] = function(s) return cjson.encode(s.serialized) end,
-  ["kong.log.alert"] = line(ngx.ALERT),
-  ["kong.log.crit"] = line(ngx.CRIT),
-  ["kong.log.err"] = line(ngx.ERR),
-  ["kong.log.warn"] = line(ngx.WARN),
-  ["kong.log.notice"] = line(ngx.NOTICE),
-  ["kong.log.info"] = line(ngx.INFO),
-  ["kong.log.debug"] = line(ngx.DEBUG),
-}
-
-
--- rows of the methods, by number, as they are for a request that is over
-local rows = {}
-
-
-function find(number)
-  local row = rows[number]
-  if row then
-    return row
-  end
-  local live, err = pdk.method(number)
-  if not live then
-    return nil, err
-  end
-  local f = SAVED[live.name]
-  if not f then
-    return nil, live.name .. ": not available in the log phase"
-  end
-  row = { name = live.name, put = live.put, call = f }
-  rows[number] = row
-  return row
-end
 
 
 -- events that wait, by number, from `first` to `last`
@@ -244,7 +126,7 @@ function _M.method(o)
       return
     end
     last = last + 1
-    waiting[last] = capture(o, conf)
+    waiting[last] = saved_request.capture(o, conf)
     if runner then
       runner.sema:post(1)
     else

@@ -44,7 +44,7 @@ return {
   { name = "kong.client.get_forwarded_port", result = "value" }, -- 35
   { name = "kong.client.get_credential", result = "value" }, -- 36
   { name = "kong.client.get_consumer", result = "value" }, -- 37
-  { name = "kong.client.get_protocol", result = "value" }, -- 38
+  { name = "kong.client.get_protocol", result = "checked" }, -- 38
   { name = "kong.log.alert", result = "none" }, -- 39
   { name = "kong.log.crit", result = "none" }, -- 40
   { name = "kong.log.err", result = "none" }, -- 41
@@ -60,4 +60,54 @@ return {
   { name = "kong.nginx.get_ctx", result = "value" }, -- 51
   { name = "kong.nginx.req_start_time", result = "value" }, -- 52
   { name = "kong.nginx.get_subsystem", result = "value" }, -- 53
+  { name = "kong.request.get_raw_path", result = "value" }, -- 54
+  { name = "kong.request.get_forwarded_path", result = "value" }, -- 55
+  { name = "kong.request.get_forwarded_prefix", result = "value" }, -- 56
+  { name = "kong.request.get_start_time", result = "value" }, -- 57
+  { name = "kong.request.get_body", result = "parsed" }, -- 58
+  { name = "kong.response.error", result = "none" }, -- 59
+  { name = "kong.service.set_upstream", result = "checked" }, -- 60
+  { name = "kong.service.set_target", result = "none" }, -- 61
+  { name = "kong.service.set_retries", result = "none" }, -- 62
+  { name = "kong.service.set_timeouts", result = "none" }, -- 63
+  { name = "kong.service.set_tls_verify", result = "checked" }, -- 64
+  { name = "kong.service.set_tls_verify_depth", result = "checked" }, -- 65
+  { name = "kong.service.request.set_scheme", result = "none" }, -- 66
+  { name = "kong.service.request.set_path", result = "none" }, -- 67
+  { name = "kong.service.request.set_raw_query", result = "none" }, -- 68
+  { name = "kong.service.request.set_method", result = "none" }, -- 69
+  { name = "kong.service.request.set_query", result = "none" }, -- 70
+  { name = "kong.service.request.clear_query_arg", result = "none" }, -- 71
+  { name = "kong.service.request.set_raw_body", result = "none" }, -- 72
+  { name = "kong.service.request.set_body", result = "checked" }, -- 73
+  { name = "kong.service.request.enable_buffering", result = "none" }, -- 74
+  { name = "kong.service.response.get_status", result = "value" }, -- 75
+  { name = "kong.service.response.get_header", result = "value" }, -- 76
+  { name = "kong.service.response.get_headers", result = "multimap" }, -- 77
+  { name = "kong.service.response.get_raw_body", result = "value" }, -- 78
+  { name = "kong.service.response.get_body", result = "parsed" }, -- 79
+  { name = "kong.client.load_consumer", result = "checked" }, -- 80
+  { name = "kong.client.authenticate", result = "none" }, -- 81
+  { name = "kong.client.tls.request_client_certificate",
+    result = "checked" }, -- 82
+  { name = "kong.client.tls.disable_session_reuse", result = "checked" }, -- 83
+  { name = "kong.client.tls.get_full_client_certificate_chain",
+    result = "checked" }, -- 84
+  { name = "kong.client.tls.set_client_verify", result = "none" }, -- 85
+  { name = "kong.log.emerg", result = "none" }, -- 86
+  { name = "kong.log.set_serialize_value", result = "none" }, -- 87
+  { name = "kong.ctx.plugin.set", result = "none" }, -- 88
+  { name = "kong.ctx.plugin.get", result = "value" }, -- 89
+  { name = "kong.nginx.set_ctx", result = "none" }, -- 90
+  { name = "kong.ip.is_trusted", result = "value" }, -- 91
+  { name = "kong.node.get_id", result = "value" }, -- 92
+  { name = "kong.node.get_hostname", result = "value" }, -- 93
+  { name = "kong.node.get_memory_stats", result = "value" }, -- 94
+  { name = "kong.cluster.get_id", result = "checked" }, -- 95
+  { name = "kong.plugin.get_id", result = "value" }, -- 96
+  { name = "kong.router.get_route", result = "value" }, -- 97
+  { name = "kong.router.get_service", result = "value" }, -- 98
+  { name = "kong.vault.get", result = "checked" }, -- 99
+  { name = "kong.vault.is_reference", result = "value" }, -- 100
+  { name = "kong.vault.parse_reference", result = "checked" }, -- 101
 }

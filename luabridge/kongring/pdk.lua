@@ -15,6 +15,7 @@ local methods = require "kongring.methods"
 
 local error = error
 local ipairs = ipairs
+local lower = string.lower
 local pairs = pairs
 local tostring = tostring
 local type = type
@@ -33,6 +34,12 @@ local ADAPTED = {
   ["kong.ctx.shared.set"] = function(k, v)
     kong.ctx.shared[k] = v
   end,
+  ["kong.ctx.plugin.get"] = function(k)
+    return kong.ctx.plugin[k]
+  end,
+  ["kong.ctx.plugin.set"] = function(k, v)
+    kong.ctx.plugin[k] = v
+  end,
   -- an argument without a value is true in Lua, which is no string
   ["kong.request.get_query_arg"] = function(k)
     local v = kong.request.get_query_arg(k)
@@ -44,6 +51,9 @@ local ADAPTED = {
   ["kong.nginx.get_ctx"] = function(k)
     return ngx.ctx[k]
   end,
+  ["kong.nginx.set_ctx"] = function(k, v)
+    ngx.ctx[k] = v
+  end,
   ["kong.nginx.get_tls1_version_str"] = function()
     return require("ngx.ssl").get_tls1_version_str()
   end,
@@ -53,12 +63,37 @@ local ADAPTED = {
   ["kong.log.serialize"] = function()
     return cjson.encode(kong.log.serialize())
   end,
+  -- true behind the error: who asks Kong to read the file does not do it itself
+  ["kong.request.get_raw_body"] = function(max_file_size)
+    local body, err = kong.request.get_raw_body(max_file_size)
+    return body, err, max_file_size ~= nil
+  end,
 }
 
 
+-- The headers of the service's response as a table that can be walked, which
+-- Kong's is not while the response is buffered, and where it is, other headers
+-- are in it too.
+ADAPTED["kong.service.response.get_headers"] = function(max)
+  local all = kong.service.response.get_headers(max)
+  local headers, count = {}, 0
+  for name in pairs(ngx.ctx.buffered_headers or ngx.resp.get_headers(max)) do
+    if count == (max or 100) then
+      break
+    end
+    local value = all[name]
+    if value ~= nil then
+      headers[lower(name)] = value
+      count = count + 1
+    end
+  end
+  return headers
+end
+
+
 -- kong.log belongs to the plugin that runs now, so it is looked up at each line
-for _, level in ipairs({ "alert", "crit", "err", "warn", "notice", "info",
-                         "debug" }) do
+for _, level in ipairs({ "emerg", "alert", "crit", "err", "warn", "notice",
+                         "info", "debug" }) do
   ADAPTED["kong.log." .. level] = function(...)
     return kong.log[level](...)
   end
@@ -132,9 +167,29 @@ local RESULTS = {
     return put_multimap(b, t)
   end,
 
-  body = function(b, body, err)
+  checked = function(b, v, err)
+    if v == nil and err ~= nil then
+      return nil, tostring(err)
+    end
+    return b:put_value(v)
+  end,
+
+  parsed = function(b, body, err, mimetype)
+    if body == nil then
+      return nil, tostring(err or "no body")
+    end
     b:put_array(2)
-    local file = not body and ngx.req.get_body_file()
+    local ok
+    ok, err = b:put_value(body)
+    if ok then
+      return b:put_value(mimetype)
+    end
+    return nil, err
+  end,
+
+  body = function(b, body, err, final)
+    b:put_array(2)
+    local file = not body and not final and ngx.req.get_body_file()
     if body then
       b:put_number(BODY_CONTENT)
       b:put_bin(body)
@@ -193,6 +248,13 @@ local function resolve(number)
   resolved[number] = row
   return row
 end
+
+
+--- The Lua function of a method.
+-- @phases all
+-- @tparam string name
+-- @treturn function|nil
+_M.find = find
 
 
 --- A method by its number.

@@ -1,6 +1,7 @@
 // Command layoutgen writes what the Go structs and tables say about the shared
 // memory for the other languages: kongring/layout.lua, kongring/methods.lua and
-// helper/kongring_layout.h. It runs in the folder luabridge, by go generate.
+// helper/kongring_layout.h; and for plugin authors, server/pdk/METHODS.md. It
+// runs in the folder luabridge, by go generate.
 package main
 
 import (

@@ -27,6 +27,7 @@ func generate() map[string][]byte {
 		"kongring/layout.lua":      layoutLua(),
 		"kongring/methods.lua":     methodsLua(),
 		"helper/kongring_layout.h": layoutC(),
+		"../server/pdk/METHODS.md": methodsMarkdown(),
 	}
 }
 
@@ -139,6 +140,9 @@ end
 	return b.Bytes()
 }
 
+// luaWidth is the longest line of Lua, with its end.
+const luaWidth = 81
+
 func methodsLua() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "-- %s\n", generated)
@@ -155,7 +159,11 @@ return {
 		if id == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "  { name = %q, result = %q }, -- %d\n", m.Name, m.Result, id)
+		line := fmt.Sprintf("  { name = %q, result = %q }, -- %d\n", m.Name, m.Result, id)
+		if len(line) > luaWidth {
+			line = fmt.Sprintf("  { name = %q,\n    result = %q }, -- %d\n", m.Name, m.Result, id)
+		}
+		b.WriteString(line)
 	}
 	b.WriteString("}\n")
 	return b.Bytes()

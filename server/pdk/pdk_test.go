@@ -12,7 +12,6 @@ import (
 	"github.com/kongring/kongring/server/pdk"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/pdk/client"
-	"github.com/kongring/kongring/server/pdk/entities"
 	"github.com/kongring/kongring/server/wire"
 )
 
@@ -79,175 +78,36 @@ type row struct {
 	errs   string      // for wrong; "" where another type counts as nothing
 }
 
-// Shorthands for rows of the table.
-func text(call func(*pdk.PDK) (string, error), method string, args ...interface{}) row {
-	return row{func(k *pdk.PDK) (interface{}, error) { return call(k) }, method, args, "some", "some", "", 7, "expected type: string"}
-}
-
-func integer(call func(*pdk.PDK) (int, error), method string, args ...interface{}) row {
-	return row{func(k *pdk.PDK) (interface{}, error) { return call(k) }, method, args, 8000.0, 8000, 0, "x", "expected type: number"}
-}
-
-func number(call func(*pdk.PDK) (float64, error), method string, args ...interface{}) row {
-	return row{func(k *pdk.PDK) (interface{}, error) { return call(k) }, method, args, 1.25, 1.25, 0.0, "x", "expected type: number"}
-}
-
-func headers(call func(*pdk.PDK) (map[string][]string, error), method string, args ...interface{}) row {
-	return row{func(k *pdk.PDK) (interface{}, error) { return call(k) }, method, args,
-		table{"a": list{"b", "c"}}, map[string][]string{"a": {"b", "c"}}, map[string][]string{}, "x", "decode headers: "}
-}
-
-func nothing(call func(*pdk.PDK) error, method string, args ...interface{}) row {
-	return row{func(k *pdk.PDK) (interface{}, error) { return nil, call(k) }, method, args, nil, nil, nil, nil, ""}
-}
-
-var rows = map[string][]row{
-	"Client.GetCredential": {{func(k *pdk.PDK) (interface{}, error) { return k.Client.GetCredential() },
-		"kong.client.get_credential", nil, table{"id": "i", "consumer_id": "c", "key": 1},
-		client.AuthenticatedCredential{Id: "i", ConsumerId: "c"}, client.AuthenticatedCredential{}, list{}, "expected type: table"}},
-	"Client.GetConsumer": {{func(k *pdk.PDK) (interface{}, error) { return k.Client.GetConsumer() },
-		"kong.client.get_consumer", nil,
-		table{"id": "i", "created_at": 1.7e9, "username": "u", "custom_id": "c", "tags": list{"a", "b"}},
-		entities.Consumer{Id: "i", CreatedAt: 1.7e9, Username: "u", CustomId: "c", Tags: []string{"a", "b"}},
-		entities.Consumer{}, "x", "expected type: table"}},
-	"Client.GetIp":          {text(func(k *pdk.PDK) (string, error) { return k.Client.GetIp() }, "kong.client.get_ip")},
-	"Client.GetForwardedIp": {text(func(k *pdk.PDK) (string, error) { return k.Client.GetForwardedIp() }, "kong.client.get_forwarded_ip")},
-	"Client.GetPort":        {integer(func(k *pdk.PDK) (int, error) { return k.Client.GetPort() }, "kong.client.get_port")},
-	"Client.GetForwardedPort": {integer(func(k *pdk.PDK) (int, error) { return k.Client.GetForwardedPort() },
-		"kong.client.get_forwarded_port")},
-	"Client.GetProtocol": {
-		text(func(k *pdk.PDK) (string, error) { return k.Client.GetProtocol(true) }, "kong.client.get_protocol", true),
-		text(func(k *pdk.PDK) (string, error) { return k.Client.GetProtocol(false) }, "kong.client.get_protocol", false),
-	},
-
-	"Ctx.SetShared": {
-		nothing(func(k *pdk.PDK) error { return k.Ctx.SetShared("k", nil) }, "kong.ctx.shared.set", "k", nil),
-		nothing(func(k *pdk.PDK) error { return k.Ctx.SetShared("k", []byte{0xff, 0}) }, "kong.ctx.shared.set", "k", "/wA="),
-		nothing(func(k *pdk.PDK) error { return k.Ctx.SetShared("k", table{"a": list{true}}) },
-			"kong.ctx.shared.set", "k", table{"a": list{true}}),
-	},
-	"Ctx.GetSharedAny": {{func(k *pdk.PDK) (interface{}, error) { return k.Ctx.GetSharedAny("k") },
-		"kong.ctx.shared.get", list{"k"}, list{1, "a"}, list{1.0, "a"}, nil, nil, ""}},
-	"Ctx.GetSharedString": {{func(k *pdk.PDK) (interface{}, error) { return k.Ctx.GetSharedString("k") },
-		"kong.ctx.shared.get", list{"k"}, "v", "v", errorFor("expected type: string"), 7, "expected type: string"}},
-	"Ctx.GetSharedFloat": {{func(k *pdk.PDK) (interface{}, error) { return k.Ctx.GetSharedFloat("k") },
-		"kong.ctx.shared.get", list{"k"}, 7, 7.0, errorFor("expected type: number"), "x", "expected type: number"}},
-
-	"Log.Alert":  {nothing(func(k *pdk.PDK) error { return k.Log.Alert("a", 1.5, nil) }, "kong.log.alert", "a", 1.5, nil)},
-	"Log.Crit":   {nothing(func(k *pdk.PDK) error { return k.Log.Crit("a") }, "kong.log.crit", "a")},
-	"Log.Err":    {nothing(func(k *pdk.PDK) error { return k.Log.Err("a") }, "kong.log.err", "a")},
-	"Log.Warn":   {nothing(func(k *pdk.PDK) error { return k.Log.Warn("a") }, "kong.log.warn", "a")},
-	"Log.Notice": {nothing(func(k *pdk.PDK) error { return k.Log.Notice([]byte("a")) }, "kong.log.notice", "YQ==")},
-	"Log.Info":   {nothing(func(k *pdk.PDK) error { return k.Log.Info() }, "kong.log.info")},
-	"Log.Debug":  {nothing(func(k *pdk.PDK) error { return k.Log.Debug(true, "b") }, "kong.log.debug", true, "b")},
-	"Log.Serialize": {text(func(k *pdk.PDK) (string, error) { return k.Log.Serialize() },
-		"kong.log.serialize")},
-
-	"Nginx.GetVar": {text(func(k *pdk.PDK) (string, error) { return k.Nginx.GetVar("v") }, "kong.nginx.get_var", "v")},
-	"Nginx.GetTLS1VersionStr": {text(func(k *pdk.PDK) (string, error) { return k.Nginx.GetTLS1VersionStr() },
-		"kong.nginx.get_tls1_version_str")},
-	"Nginx.GetCtxAny": {{func(k *pdk.PDK) (interface{}, error) { return k.Nginx.GetCtxAny("k") },
-		"kong.nginx.get_ctx", list{"k"}, table{"a": 1}, table{"a": 1.0}, nil, nil, ""}},
-	"Nginx.GetCtxString": {{func(k *pdk.PDK) (interface{}, error) { return k.Nginx.GetCtxString("k") },
-		"kong.nginx.get_ctx", list{"k"}, "v", "v", "", 7, ""}},
-	"Nginx.GetCtxFloat": {{func(k *pdk.PDK) (interface{}, error) { return k.Nginx.GetCtxFloat("k") },
-		"kong.nginx.get_ctx", list{"k"}, 7.5, 7.5, 0.0, "x", ""}},
-	"Nginx.GetCtxInt": {{func(k *pdk.PDK) (interface{}, error) { return k.Nginx.GetCtxInt("k") },
-		"kong.nginx.get_ctx", list{"k"}, 7.5, 7, 0, "x", ""}},
-	"Nginx.ReqStartTime": {number(func(k *pdk.PDK) (float64, error) { return k.Nginx.ReqStartTime() }, "kong.nginx.req_start_time")},
-	"Nginx.GetSubsystem": {text(func(k *pdk.PDK) (string, error) { return k.Nginx.GetSubsystem() }, "kong.nginx.get_subsystem")},
-
-	"Request.GetScheme": {text(func(k *pdk.PDK) (string, error) { return k.Request.GetScheme() }, "kong.request.get_scheme")},
-	"Request.GetHost":   {text(func(k *pdk.PDK) (string, error) { return k.Request.GetHost() }, "kong.request.get_host")},
-	"Request.GetPort":   {integer(func(k *pdk.PDK) (int, error) { return k.Request.GetPort() }, "kong.request.get_port")},
-	"Request.GetForwardedScheme": {text(func(k *pdk.PDK) (string, error) { return k.Request.GetForwardedScheme() },
-		"kong.request.get_forwarded_scheme")},
-	"Request.GetForwardedHost": {text(func(k *pdk.PDK) (string, error) { return k.Request.GetForwardedHost() },
-		"kong.request.get_forwarded_host")},
-	"Request.GetForwardedPort": {integer(func(k *pdk.PDK) (int, error) { return k.Request.GetForwardedPort() },
-		"kong.request.get_forwarded_port")},
-	"Request.GetHttpVersion": {number(func(k *pdk.PDK) (float64, error) { return k.Request.GetHttpVersion() },
-		"kong.request.get_http_version")},
-	"Request.GetMethod": {text(func(k *pdk.PDK) (string, error) { return k.Request.GetMethod() }, "kong.request.get_method")},
-	"Request.GetPath":   {text(func(k *pdk.PDK) (string, error) { return k.Request.GetPath() }, "kong.request.get_path")},
-	"Request.GetPathWithQuery": {text(func(k *pdk.PDK) (string, error) { return k.Request.GetPathWithQuery() },
-		"kong.request.get_path_with_query")},
-	"Request.GetRawQuery": {text(func(k *pdk.PDK) (string, error) { return k.Request.GetRawQuery() }, "kong.request.get_raw_query")},
-	"Request.GetQueryArg": {text(func(k *pdk.PDK) (string, error) { return k.Request.GetQueryArg("q\xff") },
-		"kong.request.get_query_arg", "q\xff")},
-	"Request.GetQuery": {
-		headers(func(k *pdk.PDK) (map[string][]string, error) { return k.Request.GetQuery(-1) }, "kong.request.get_query", 100),
-		headers(func(k *pdk.PDK) (map[string][]string, error) { return k.Request.GetQuery(1000) }, "kong.request.get_query", 1000),
-	},
-	"Request.GetHeader": {text(func(k *pdk.PDK) (string, error) { return k.Request.GetHeader("h") }, "kong.request.get_header", "h")},
-	"Request.GetHeaders": {
-		headers(func(k *pdk.PDK) (map[string][]string, error) { return k.Request.GetHeaders(-1) }, "kong.request.get_headers", 100),
-		headers(func(k *pdk.PDK) (map[string][]string, error) { return k.Request.GetHeaders(5) }, "kong.request.get_headers", 5),
-	},
-	"Request.GetRawBody": {{func(k *pdk.PDK) (interface{}, error) { return k.Request.GetRawBody() },
-		"kong.request.get_raw_body", nil, list{0, []byte("body")}, []byte("body"), errorFor("expected type: body"), "x", "expected type: body"}},
-	"Request.GetUriCaptures": {{func(k *pdk.PDK) (interface{}, error) {
-		unnamed, named, err := k.Request.GetUriCaptures()
-		return list{unnamed, named}, err
-	}, "kong.request.get_uri_captures", nil, list{list{"x"}, table{"n": "y"}},
-		list{[][]byte{[]byte("x")}, map[string][]byte{"n": []byte("y")}},
-		list{[][]byte(nil), map[string][]byte(nil)}, "x", "expected type: captures"}},
-
-	"Response.GetStatus": {integer(func(k *pdk.PDK) (int, error) { return k.Response.GetStatus() }, "kong.response.get_status")},
-	"Response.GetHeader": {text(func(k *pdk.PDK) (string, error) { return k.Response.GetHeader("h") }, "kong.response.get_header", "h")},
-	"Response.GetHeaders": {
-		headers(func(k *pdk.PDK) (map[string][]string, error) { return k.Response.GetHeaders(-1) }, "kong.response.get_headers", 100),
-		headers(func(k *pdk.PDK) (map[string][]string, error) { return k.Response.GetHeaders(0) }, "kong.response.get_headers", 0),
-	},
-	"Response.GetSource": {text(func(k *pdk.PDK) (string, error) { return k.Response.GetSource() }, "kong.response.get_source")},
-	"Response.SetStatus": {nothing(func(k *pdk.PDK) error { return k.Response.SetStatus(404) }, "kong.response.set_status", 404)},
-	"Response.SetHeader": {nothing(func(k *pdk.PDK) error { return k.Response.SetHeader("h", "v") },
-		"kong.response.set_header", "h", "v")},
-	"Response.AddHeader": {nothing(func(k *pdk.PDK) error { return k.Response.AddHeader("h", "v") },
-		"kong.response.add_header", "h", "v")},
-	"Response.ClearHeader": {nothing(func(k *pdk.PDK) error { return k.Response.ClearHeader("h") }, "kong.response.clear_header", "h")},
-	"Response.SetHeaders": {
-		nothing(func(k *pdk.PDK) error { return k.Response.SetHeaders(map[string][]string{"h": {"v", "w"}}) },
-			"kong.response.set_headers", table{"h": list{"v", "w"}}),
-		nothing(func(k *pdk.PDK) error { return k.Response.SetHeaders(nil) }, "kong.response.set_headers", table{}),
-	},
-	"Response.Exit": {
-		nothing(func(k *pdk.PDK) error { k.Response.Exit(403, []byte("no"), nil); return nil }, "kong.response.exit", 403, []byte("no")),
-		nothing(func(k *pdk.PDK) error {
-			k.Response.Exit(200, nil, map[string][]string{"h": {"v"}})
-			return nil
-		}, "kong.response.exit", 200, []byte(nil), table{"h": list{"v"}}),
-	},
-	"Response.ExitStatus": {nothing(func(k *pdk.PDK) error { k.Response.ExitStatus(204); return nil }, "kong.response.exit", 204)},
-
-	"ServiceRequest.SetHeader": {nothing(func(k *pdk.PDK) error { return k.ServiceRequest.SetHeader("h", "v") },
-		"kong.service.request.set_header", "h", "v")},
-	"ServiceRequest.AddHeader": {nothing(func(k *pdk.PDK) error { return k.ServiceRequest.AddHeader("h", "v") },
-		"kong.service.request.add_header", "h", "v")},
-	"ServiceRequest.ClearHeader": {nothing(func(k *pdk.PDK) error { return k.ServiceRequest.ClearHeader("h") },
-		"kong.service.request.clear_header", "h")},
-	"ServiceRequest.SetHeaders": {nothing(func(k *pdk.PDK) error {
-		return k.ServiceRequest.SetHeaders(map[string][]string{"h": {}})
-	}, "kong.service.request.set_headers", table{"h": list{}})},
-}
-
 // errorFor in the place of a result says that there is none but an error.
 type errorFor string
 
 // methods are the exported methods of the PDK's values, less what all of them
 // have from their bridge.
 func methods() (names []string) {
-	shared := reflect.TypeOf(bridge.PdkBridge{})
 	kong := reflect.TypeOf(pdk.PDK{})
 	for i := range kong.NumField() {
 		f := kong.Field(i)
 		if !f.IsExported() {
 			continue
 		}
-		for j := range f.Type.NumMethod() {
-			if _, promoted := shared.MethodByName(f.Type.Method(j).Name); !promoted {
-				names = append(names, f.Name+"."+f.Type.Method(j).Name)
-			}
+		names = append(names, methodsOf(f.Name, f.Type)...)
+	}
+	return names
+}
+
+// methodsOf names the methods of a value of the PDK, and of values that a method
+// leads to.
+func methodsOf(name string, value reflect.Type) (names []string) {
+	shared := reflect.TypeOf(bridge.PdkBridge{})
+	for i := range value.NumMethod() {
+		m := value.Method(i)
+		if _, promoted := shared.MethodByName(m.Name); promoted {
+			continue
+		}
+		if m.Type == reflect.TypeOf(client.Client.TLS) {
+			names = append(names, methodsOf(name+"."+m.Name, m.Type.Out(0))...)
+		} else {
+			names = append(names, name+"."+m.Name)
 		}
 	}
 	return names
@@ -267,6 +127,18 @@ func TestEveryMethod(t *testing.T) {
 	for _, m := range wire.Methods[1:] {
 		require.True(t, called[m.Name], "nobody calls %s", m.Name)
 	}
+	require.ElementsMatch(t, names, named(), "methods of the PDK, and those in wire.Methods")
+}
+
+// named are the methods of the PDK that the table of methods names.
+func named() (names []string) {
+	for _, m := range wire.Methods[1:] {
+		dot := strings.LastIndex(m.Go[:strings.Index(m.Go+",", ",")], ".") + 1
+		for name := range strings.SplitSeq(m.Go[dot:], ", ") {
+			names = append(names, m.Go[:dot]+name)
+		}
+	}
+	return names
 }
 
 func (r row) run(t *testing.T) {
@@ -276,7 +148,7 @@ func (r row) run(t *testing.T) {
 		got, err := r.call(kong)
 		require.Len(t, tr.sent, 1)
 		require.Equal(t, r.method, tr.sent[0].method)
-		require.Equal(t, strings.Contains(t.Name(), "Response.Exit"), tr.sent[0].exit)
+		require.Equal(t, endsEvent(r.method), tr.sent[0].exit)
 		want := append(list{}, r.args...)
 		for i, a := range want {
 			if n, ok := a.(int); ok {
@@ -315,12 +187,16 @@ func (r row) run(t *testing.T) {
 	c.Close()
 	for range 2 {
 		_, err = r.call(kong)
-		if !strings.Contains(t.Name(), "Response.Exit") {
+		if !endsEvent(r.method) {
 			require.ErrorIs(t, err, bridge.ErrOver)
 		}
 		require.Empty(t, tr.sent)
 		c.Open()
 	}
+}
+
+func endsEvent(method string) bool {
+	return method == "kong.response.exit" || method == "kong.response.error"
 }
 
 func TestInvalidTypesAreNotSent(t *testing.T) {
@@ -361,4 +237,37 @@ func TestValuesMayBeCopied(t *testing.T) {
 	_, err = asks.GetHeader("h")
 	require.ErrorIs(t, err, bridge.ErrOver)
 	require.Len(t, tr.sent, 1)
+}
+
+func TestAskByName(t *testing.T) {
+	tr := &transport{answer: encode(t, "v")}
+	_, kong := open(tr)
+	got, err := kong.Ctx.AskString("kong.request.get_header", "h")
+	require.NoError(t, err)
+	require.Equal(t, "v", got)
+	_, err = kong.Ctx.AskInt("kong.request.get_port")
+	require.EqualError(t, err, "expected type: number")
+	tr.answer = encode(t, 7.5)
+	n, err := kong.Log.AskNumber("kong.nginx.req_start_time")
+	require.NoError(t, err)
+	require.Equal(t, 7.5, n)
+	i, err := kong.Log.AskInt("kong.nginx.req_start_time")
+	require.NoError(t, err)
+	require.Equal(t, 7, i)
+	_, err = kong.Ctx.AskString("kong.request.get_path")
+	require.EqualError(t, err, "expected type: string")
+	v, err := kong.Request.AskValue("kong.ctx.shared.set", "k", list{true})
+	require.NoError(t, err)
+	require.Nil(t, v)
+	require.Equal(t, message{"kong.ctx.shared.set", false, list{"k", list{true}}}, tr.sent[len(tr.sent)-1])
+	sent := len(tr.sent)
+	_, err = kong.Request.AskValue("kong.response.exit", 200)
+	require.ErrorContains(t, err, "ends the event")
+	_, err = kong.Request.AskValue("kong.no.such_method")
+	require.EqualError(t, err, "kong.no.such_method: no such method")
+	_, err = kong.Request.AskValue("kong.ctx.shared.set", "k", []string{"v"})
+	require.EqualError(t, err, "invalid type: []string")
+	require.Len(t, tr.sent, sent)
+	_, err = kong.Request.AskValue("kong.request.get_path") // the lock is free
+	require.NoError(t, err)
 }

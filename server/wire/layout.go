@@ -108,7 +108,7 @@ const (
 	StatusLuaError    = 7  // Cancel, Return: the PDK method raised; text says what
 	StatusClientGone  = 8  // Cancel: nobody waits for the answer any more
 	StatusShutdown    = 9  // Done, Started: the server stops
-	StatusUnencodable = 10 // Return: the result has no place in a message
+	StatusUnencodable = 10 // Return: the method gave an error, or what has no place in a message; text says which
 	StatusFailed      = 11 // Done, Started: the server could not; text says why
 )
 

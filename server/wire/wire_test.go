@@ -107,6 +107,7 @@ func TestMethodsAreComplete(t *testing.T) {
 	kinds := map[wire.Result]bool{
 		wire.ResultNone: true, wire.ResultValue: true, wire.ResultMultimap: true,
 		wire.ResultBody: true, wire.ResultCaptures: true,
+		wire.ResultChecked: true, wire.ResultParsed: true,
 	}
 	require.Zero(t, wire.Methods[0], "0 is no method")
 	ids := map[string]wire.MethodID{}
@@ -117,6 +118,10 @@ func TestMethodsAreComplete(t *testing.T) {
 		require.Zero(t, ids[m.Name], "%s has two numbers", m.Name)
 		ids[m.Name] = id
 		require.Equal(t, m.Name, id.String())
+		require.NotZero(t, m.Phases, m.Name)
+		require.Regexp(t, `^[A-Z][A-Za-z]+(\.TLS)?\.[A-Z]\w+(, [A-Z]\w+)*$`, m.Go, m.Name)
+		require.Equal(t, m.Result == wire.ResultNone, m.Class == wire.ClassPosted || m.Class == wire.ClassTerminal, m.Name)
+		require.True(t, m.Changes == 0 || m.Class == wire.ClassPosted || m.Class == wire.ClassChecked, m.Name)
 	}
 	for _, id := range []wire.MethodID{0, wire.MethodID(len(wire.Methods)), 65535} {
 		require.Equal(t, "unknown method", id.String())

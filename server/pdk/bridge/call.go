@@ -163,6 +163,32 @@ func (c *Call) Headers(h map[string][]string) *Call {
 	return c
 }
 
+// Strings adds a list of strings as an argument.
+func (c *Call) Strings(list []string) *Call {
+	c.count++
+	c.args = msgp.AppendArrayHeader(c.args, uint32(len(list)))
+	for _, s := range list {
+		c.args = msgp.AppendString(c.args, s)
+	}
+	return c
+}
+
+// Text adds a string argument that is nil in Lua where s is "".
+func (c *Call) Text(s string) *Call {
+	if s == "" {
+		return c.Nil()
+	}
+	return c.String(s)
+}
+
+// Number adds an integer argument that is nil in Lua where n is 0.
+func (c *Call) Number(n int) *Call {
+	if n == 0 {
+		return c.Nil()
+	}
+	return c.Int(n)
+}
+
 // Value adds an argument of any of the types that a Lua value can come from:
 // nil, bool, integers, floats, string, []byte (as base64 text, like go-pdk),
 // map[string]interface{} and []interface{} of these. Another type makes the

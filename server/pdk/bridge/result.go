@@ -1,12 +1,8 @@
 package bridge
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"syscall"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -82,6 +78,22 @@ func (c *Call) ToBool() (bool, error) {
 	return b, nil
 }
 
+// Checked runs a write that says whether it worked.
+func (c *Call) Checked() error {
+	defer c.mu.Unlock()
+	return c.get()
+}
+
+// ToBytes runs the call and gives its result as bytes: nil for nil.
+func (c *Call) ToBytes() ([]byte, error) {
+	defer c.mu.Unlock()
+	if err := c.get(); err != nil {
+		return nil, err
+	}
+	text, err := bytesIn(c.result)
+	return append([]byte(nil), text...), err
+}
+
 // ToValue runs the call and gives its result as nil, bool, float64, string,
 // []interface{} or map[string]interface{} of these.
 func (c *Call) ToValue() (interface{}, error) {
@@ -142,64 +154,6 @@ func errLength(n uint32, b []byte) error {
 	return nil
 }
 
-// Kinds of the pair that a body comes as.
-const (
-	bodyContent = 0 // the bytes
-	bodyFile    = 1 // name of the file that nginx spooled it to
-	bodyError   = 2 // why there is none
-)
-
-// ToBody runs the call and gives its result as a body. One that nginx spooled
-// to a file is read here: the server needs the rights to do so.
-func (c *Call) ToBody() ([]byte, error) {
-	defer c.mu.Unlock()
-	if err := c.get(); err != nil {
-		return nil, err
-	}
-	n, b, err := msgp.ReadArrayHeaderBytes(c.result)
-	if err != nil || n != 2 {
-		return nil, errors.Join(err, ReturnTypeError("body"))
-	}
-	kind, b, err := msgp.ReadIntBytes(b)
-	if err != nil {
-		return nil, fmt.Errorf("decode body: %w", err)
-	}
-	text, err := bytesIn(b)
-	if err != nil {
-		return nil, fmt.Errorf("decode body: %w", err)
-	}
-	switch kind {
-	case bodyContent:
-		return append([]byte(nil), text...), nil
-	case bodyFile:
-		return readSpooled(string(text))
-	case bodyError:
-		return nil, errors.New(string(text))
-	}
-	return nil, fmt.Errorf("decode body: kind %d", kind)
-}
-
-// readSpooled reads a file that the worker named. Only a regular file ends by
-// itself: a device or a pipe could keep the handler for ever.
-func readSpooled(name string) ([]byte, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("body in %s, which is not a regular file", name)
-	}
-	var b bytes.Buffer
-	b.Grow(int(min(info.Size(), 64<<20)) + bytes.MinRead) // one read for all but the longest
-	_, err = b.ReadFrom(io.LimitReader(file, info.Size()))
-	return b.Bytes(), err
-}
-
 // ToCaptures runs the call and gives its result as URI captures.
 func (c *Call) ToCaptures() (unnamed [][]byte, named map[string][]byte, err error) {
 	defer c.mu.Unlock()
@@ -226,128 +180,4 @@ func (c *Call) ToCaptures() (unnamed [][]byte, named map[string][]byte, err erro
 		named[k] = []byte(s)
 	}
 	return unnamed, named, nil
-}
-
-// ToTable runs the call and gives its result as a table with string keys, nil
-// for nil.
-func (c *Call) ToTable() (Table, error) {
-	v, err := c.ToValue()
-	if err != nil || v == nil {
-		return nil, err
-	}
-	m, ok := v.(map[string]interface{})
-	if !ok {
-		return nil, ReturnTypeError("table")
-	}
-	return m, nil
-}
-
-// Table is a Lua table with string keys. Its getters give the zero value for
-// what is absent or of another type.
-type Table map[string]interface{}
-
-// Text gives the string at k.
-func (t Table) Text(k string) string {
-	s, _ := t[k].(string)
-	return s
-}
-
-// Number gives the number at k as an integer.
-func (t Table) Number(k string) int {
-	n, _ := t[k].(float64)
-	return int(n)
-}
-
-// List gives the strings of the list at k, nil when it has none.
-func (t Table) List(k string) []string {
-	list, _ := t[k].([]interface{})
-	var out []string
-	for _, e := range list {
-		if s, ok := e.(string); ok {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// Sub gives the table at k, nil when there is none.
-func (t Table) Sub(k string) Table {
-	m, _ := t[k].(map[string]interface{})
-	return m
-}
-
-// readValue decodes one value; all numbers become float64, as they are in Lua.
-func readValue(b []byte, depth int) (interface{}, []byte, error) {
-	if depth > maxDepth {
-		return nil, b, fmt.Errorf("value nested deeper than %d", maxDepth)
-	}
-	switch msgp.NextType(b) {
-	case msgp.NilType:
-		b, err := msgp.ReadNilBytes(b)
-		return nil, b, err
-	case msgp.BoolType:
-		return wrap(msgp.ReadBoolBytes(b))
-	case msgp.IntType:
-		n, b, err := msgp.ReadInt64Bytes(b)
-		return float64(n), b, err
-	case msgp.UintType:
-		n, b, err := msgp.ReadUint64Bytes(b)
-		return float64(n), b, err
-	case msgp.Float32Type:
-		n, b, err := msgp.ReadFloat32Bytes(b)
-		return float64(n), b, err
-	case msgp.Float64Type:
-		return wrap(msgp.ReadFloat64Bytes(b))
-	case msgp.StrType:
-		return wrap(msgp.ReadStringBytes(b))
-	case msgp.BinType:
-		text, b, err := msgp.ReadBytesZC(b)
-		return string(text), b, err
-	case msgp.ArrayType:
-		return readArray(b, depth)
-	case msgp.MapType:
-		return readMap(b, depth)
-	}
-	return nil, b, fmt.Errorf("no value that Lua has: MessagePack type %s", msgp.NextType(b))
-}
-
-func wrap[T any](v T, b []byte, err error) (interface{}, []byte, error) { return v, b, err }
-
-// maxAhead is how many elements are allocated before they were seen: the same
-// bytes may be promised to elements at each depth.
-const maxAhead = 64
-
-func readArray(b []byte, depth int) (interface{}, []byte, error) {
-	n, b, err := msgp.ReadArrayHeaderBytes(b)
-	if err = errors.Join(err, errLength(n, b)); err != nil {
-		return nil, b, err
-	}
-	list := make([]interface{}, 0, min(n, maxAhead))
-	for ; n > 0; n-- {
-		var v interface{}
-		if v, b, err = readValue(b, depth+1); err != nil {
-			return nil, b, err
-		}
-		list = append(list, v)
-	}
-	return list, b, nil
-}
-
-func readMap(b []byte, depth int) (interface{}, []byte, error) {
-	n, b, err := msgp.ReadMapHeaderBytes(b)
-	if err = errors.Join(err, errLength(n, b)); err != nil {
-		return nil, b, err
-	}
-	m := make(map[string]interface{}, min(n, maxAhead))
-	for ; n > 0; n-- {
-		var k, v interface{}
-		if k, b, err = readValue(b, depth+1); err != nil {
-			return nil, b, err
-		}
-		if v, b, err = readValue(b, depth+1); err != nil {
-			return nil, b, err
-		}
-		m[fmt.Sprint(k)] = v
-	}
-	return m, b, nil
 }

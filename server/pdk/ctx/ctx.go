@@ -27,27 +27,40 @@ func (c Ctx) GetSharedAny(k string) (interface{}, error) {
 }
 
 // GetSharedString gives the string under k, and an error if there is none.
-func (c Ctx) GetSharedString(k string) (string, error) {
-	v, err := c.GetSharedAny(k)
-	if err != nil {
-		return "", err
-	}
-	s, ok := v.(string)
-	if !ok {
-		return "", bridge.ReturnTypeError("string")
-	}
-	return s, nil
-}
+func (c Ctx) GetSharedString(k string) (string, error) { return text(c.GetSharedAny(k)) }
 
 // GetSharedFloat gives the number under k, and an error if there is none.
-func (c Ctx) GetSharedFloat(k string) (float64, error) {
-	v, err := c.GetSharedAny(k)
-	if err != nil {
-		return 0, err
+func (c Ctx) GetSharedFloat(k string) (float64, error) { return number(c.GetSharedAny(k)) }
+
+// SetPlugin keeps a value under k for the rest of the request, where only this
+// plugin finds it, in later phases: it is Lua's kong.ctx.plugin.
+func (c Ctx) SetPlugin(k string, value interface{}) error {
+	return c.Ask(wire.CtxPluginSet).String(k).Value(value).Done()
+}
+
+// GetPluginAny is GetSharedAny for what SetPlugin kept.
+func (c Ctx) GetPluginAny(k string) (interface{}, error) {
+	return c.Ask(wire.CtxPluginGet).String(k).ToValue()
+}
+
+// GetPluginString is GetSharedString for what SetPlugin kept.
+func (c Ctx) GetPluginString(k string) (string, error) { return text(c.GetPluginAny(k)) }
+
+// GetPluginFloat is GetSharedFloat for what SetPlugin kept.
+func (c Ctx) GetPluginFloat(k string) (float64, error) { return number(c.GetPluginAny(k)) }
+
+func text(v interface{}, err error) (string, error) {
+	s, ok := v.(string)
+	if err == nil && !ok {
+		err = bridge.ReturnTypeError("string")
 	}
+	return s, err
+}
+
+func number(v interface{}, err error) (float64, error) {
 	n, ok := v.(float64)
-	if !ok {
-		return 0, bridge.ReturnTypeError("number")
+	if err == nil && !ok {
+		err = bridge.ReturnTypeError("number")
 	}
-	return n, nil
+	return n, err
 }

@@ -2,6 +2,9 @@
 package log
 
 import (
+	"encoding/json"
+	"fmt"
+
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
 )
@@ -11,6 +14,9 @@ type Log struct{ bridge.PdkBridge }
 
 // New gives the Log of the event that b belongs to.
 func New(b bridge.PdkBridge) Log { return Log{b} }
+
+// Emerg writes a line to Kong's error log at level emerg.
+func (l Log) Emerg(args ...interface{}) error { return l.line(wire.LogEmerg, levelEmerg, args) }
 
 // Alert writes a line to Kong's error log at level alert.
 func (l Log) Alert(args ...interface{}) error { return l.line(wire.LogAlert, levelAlert, args) }
@@ -39,9 +45,43 @@ func (l Log) Serialize() (s string, err error) {
 	return l.Ask(wire.LogSerialize).ToString()
 }
 
+// SerializeMap is Serialize as a map, with the types that encoding/json makes.
+func (l Log) SerializeMap() (map[string]interface{}, error) {
+	text, err := l.Serialize()
+	if err != nil || text == "" {
+		return nil, err
+	}
+	var m map[string]interface{}
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		return nil, fmt.Errorf("what kong.log.serialize gave: %w", err)
+	}
+	return m, nil
+}
+
+// Mode says when SetSerializeValue sets a value.
+type Mode string
+
+// Modes.
+const (
+	Set     Mode = "set"     // in any case
+	Add     Mode = "add"     // where there is none
+	Replace Mode = "replace" // where there is one
+)
+
+// SetSerializeValue sets a value in what Serialize, and with it Kong's logging
+// plugins, will give; nil takes it out. key is a path: names joined by dots. See
+// [bridge.Call.Value] for the types of value. In the log phase only this
+// handler's own Serialize sees it: the other plugins have logged.
+// Phases: rewrite, access, response, log.
+func (l Log) SetSerializeValue(key string, value interface{}, mode Mode) error {
+	return l.Ask(wire.LogSetSerializeValue).String(key).Value(value).
+		Value(map[string]interface{}{"mode": string(mode)}).Done()
+}
+
 // Levels of lines, as nginx counts.
 const (
-	levelAlert = iota + 2
+	levelEmerg = iota + 1
+	levelAlert
 	levelCrit
 	levelErr
 	levelWarn
@@ -51,10 +91,14 @@ const (
 )
 
 // line sends args, which Lua writes one behind the other without a separator.
-// An argument of a type that Lua has not gives an error and logs nothing.
+// An error stands for its text. An argument of another type that Lua has not
+// gives an error and logs nothing.
 func (l Log) line(m wire.MethodID, level int, args []interface{}) error {
 	c := l.Ask(m)
 	for _, a := range args {
+		if err, ok := a.(error); ok {
+			a = err.Error()
+		}
 		c.Value(a)
 	}
 	return c.Log(level)

@@ -12,15 +12,25 @@ type Nginx struct{ bridge.PdkBridge }
 // New gives the Nginx of the event that b belongs to.
 func New(b bridge.PdkBridge) Nginx { return Nginx{b} }
 
-// GetVar gives an nginx variable, "" if it is not set.
+// GetVar gives an nginx variable, "" if it is not set. Phases: all but
+// certificate and log.
 func (n Nginx) GetVar(k string) (string, error) {
 	return n.Ask(wire.NginxGetVar).String(k).ToString()
 }
 
 // GetTLS1VersionStr gives the TLS version of the client's connection, such as
-// "TLSv1.3".
+// "TLSv1.3", "" where there is none. Phases: all but certificate and log.
 func (n Nginx) GetTLS1VersionStr() (string, error) {
 	return n.Ask(wire.NginxGetTLS1VersionStr).ToString()
+}
+
+// SetCtx sets a value of ngx.ctx, where Kong keeps its own too: use
+// [ctx.Ctx.SetShared] to share values with other plugins. See
+// [bridge.Call.Value] for the types it takes.
+//
+// [ctx.Ctx.SetShared]: https://pkg.go.dev/github.com/kongring/kongring/server/pdk/ctx#Ctx.SetShared
+func (n Nginx) SetCtx(k string, v interface{}) error {
+	return n.Ask(wire.NginxSetCtx).String(k).Value(v).Done()
 }
 
 // GetCtxAny gives a value of ngx.ctx: nil, bool, float64, string,

@@ -40,6 +40,19 @@ func (r Request) GetForwardedHost() (host string, err error) {
 	return r.Ask(wire.RequestGetForwardedHost).ToString()
 }
 
+// GetForwardedPath is GetPath, or what X-Forwarded-Path says if the peer is
+// trusted.
+func (r Request) GetForwardedPath() (string, error) {
+	return r.Ask(wire.RequestGetForwardedPath).ToString()
+}
+
+// GetForwardedPrefix gives the part of the path that Kong takes off before the
+// request goes to the service, or what X-Forwarded-Prefix says if the peer is
+// trusted; "" if there is none.
+func (r Request) GetForwardedPrefix() (string, error) {
+	return r.Ask(wire.RequestGetForwardedPrefix).ToString()
+}
+
 // GetForwardedPort is GetPort, or what X-Forwarded-Port says if the peer is
 // trusted.
 func (r Request) GetForwardedPort() (int, error) {
@@ -59,6 +72,17 @@ func (r Request) GetMethod() (m string, err error) {
 // GetPath gives the normalised path, without the query.
 func (r Request) GetPath() (string, error) {
 	return r.Ask(wire.RequestGetPath).ToString()
+}
+
+// GetRawPath gives the path as the client sent it, without the query.
+func (r Request) GetRawPath() (string, error) {
+	return r.Ask(wire.RequestGetRawPath).ToString()
+}
+
+// GetStartTime gives the time at which the request began, in milliseconds since
+// 1970.
+func (r Request) GetStartTime() (ms int, err error) {
+	return r.Ask(wire.RequestGetStartTime).ToInt()
 }
 
 // GetPathWithQuery gives path and query as the client sent them.
@@ -99,6 +123,30 @@ func (r Request) GetHeaders(max_headers int) (map[string][]string, error) {
 // Phases: rewrite, access, response.
 func (r Request) GetRawBody() ([]byte, error) {
 	return r.Ask(wire.RequestGetRawBody).ToBody()
+}
+
+// GetRawBodyUpTo is GetRawBody, where Kong itself reads a body that nginx
+// spooled: one of up to max_file_size bytes, 0 for any size; a longer one is an
+// error. The worker does nothing else while it reads. Kong has it since 3.9;
+// before, each spooled body is an error.
+func (r Request) GetRawBodyUpTo(max_file_size int) ([]byte, error) {
+	return r.Ask(wire.RequestGetRawBody).Int(max_file_size).ToBody()
+}
+
+// BodyOptions say how GetBody parses. The zero value stands for Kong's defaults.
+type BodyOptions struct {
+	MimeType    string // "": the request's Content-Type
+	MaxArgs     int    // arguments of a form, from 1 to 1000; 0: 100
+	MaxFileSize int    // as in GetRawBodyUpTo, of Kong 3.9; 0: a spooled body is an error
+}
+
+// GetBody gives the request's body as a Lua plugin sees it, of the types nil,
+// bool, float64, string, []interface{} and map[string]interface{}, and the MIME
+// type that it was parsed as. Kong parses application/x-www-form-urlencoded,
+// multipart/form-data and application/json; another type is an error.
+// Phases: rewrite, access, response.
+func (r Request) GetBody(o BodyOptions) (body interface{}, mimetype string, err error) {
+	return r.Ask(wire.RequestGetBody).Text(o.MimeType).Number(o.MaxArgs).Number(o.MaxFileSize).ToParsed()
 }
 
 // GetUriCaptures gives what the route's path captured: the unnamed from group 1

@@ -46,6 +46,17 @@ func (r Response) SetHeader(k string, v string) error {
 	return r.Ask(wire.ResponseSetHeader).String(k).String(v).Done()
 }
 
+// SetHeaderValues sets a header of the response that stands there several times;
+// without values it clears it.
+func (r Response) SetHeaderValues(k string, values ...string) error {
+	return r.Ask(wire.ResponseSetHeader).String(k).Strings(values).Done()
+}
+
+// AddHeaderValues adds several values to a header of the response.
+func (r Response) AddHeaderValues(k string, values ...string) error {
+	return r.Ask(wire.ResponseAddHeader).String(k).Strings(values).Done()
+}
+
 // AddHeader adds a value to a header of the response.
 func (r Response) AddHeader(k string, v string) error {
 	return r.Ask(wire.ResponseAddHeader).String(k).String(v).Done()
@@ -75,4 +86,16 @@ func (r Response) Exit(status int, body []byte, headers map[string][]string) {
 // ExitStatus is Exit without body and headers.
 func (r Response) ExitStatus(status int) {
 	r.Ask(wire.ResponseExit).Int(status).Exit()
+}
+
+// Error answers the client with an error, in the form that its Accept header
+// asks for, and ends the event as Exit does. status is from 400 to 599; message
+// is the text, "" for the usual words of the status; headers may be nil.
+// Phases: rewrite, access, response.
+func (r Response) Error(status int, message string, headers map[string][]string) {
+	c := r.Ask(wire.ResponseError).Int(status).Text(message)
+	if headers != nil {
+		c.Headers(headers)
+	}
+	c.Exit()
 }

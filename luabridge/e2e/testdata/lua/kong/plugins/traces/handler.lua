@@ -4,8 +4,8 @@
 -- files since the question before: a line "started N", a line "compiled FILE"
 -- for each file with a root trace that is kept, and a line for each trace
 -- that was given up or leads back into the interpreter; but for those on the
--- way out of the event's pcall, which are known to: only returns are left there.
---
+-- was given up or leads back into the interpreter; but for those on the way
+-- out of the event's pcall, which are known to: only returns are left there.
 -- @module kong.plugins.traces.handler
 
 
