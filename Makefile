@@ -16,7 +16,7 @@ PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
            lua-messagepack lua-check spin wrk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit race fuzz model lint generate build install clean \
+.PHONY: help setup demo test unit race compat fuzz model lint generate build install clean \
         bench bench-quick bench-ring
 
 help: ## list the targets
@@ -44,7 +44,7 @@ setup: ## install the Debian packages that are missing, or say which
 demo: setup ## the whole path on this machine, in under a minute; KEEP=1 leaves it running
 	$(GO) run ./luabridge/demo $(if $(KEEP),-keep)
 
-test: setup lint unit race ## everything that CI runs
+test: setup lint unit race compat ## everything that CI runs
 
 # Not from the cache: go test does not see which Lua files nginx reads.
 unit: build
@@ -52,6 +52,10 @@ unit: build
 
 race: build ## all Go tests under the race detector; the long ones run shorter
 	$(GO) test -race -short -timeout 10m ./...
+
+# A module of its own, with go-pdk in it, so that plugins do not require it.
+compat: ## compare the PDK with go-pdk, symbol by symbol
+	cd server/pdk/compat && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' . | cut -c6- | sort -u); do \
@@ -70,8 +74,9 @@ lint: ## gofmt, go vet, staticcheck, luacheck
 	$(GO) tool staticcheck ./...
 	luacheck -q luabridge bench
 
-generate: ## write the generated files anew: messages, Lua and C layout, method table
+generate: ## write the generated files anew: messages, Lua and C layout, method tables
 	$(GO) generate ./server/... ./luabridge/...
+	cd server/pdk/compat && $(GO) test -count=1 -run Written ./... -update
 
 build: $(HELPER) ## compile the C helper beside the Lua modules, and all Go code
 	$(GO) build ./...
