@@ -44,6 +44,8 @@ func TestWrongFileStopsStart(t *testing.T) {
 		"url host":            {`{"services": [{"name": "s", "url": "http://a:b:c/"}]}`, `services[1].url: expected host[:port], got "a:b:c"`},
 		"url port":            {`{"services": [{"name": "s", "url": "http://127.0.0.1:70000"}]}`, `services[1].url: expected host[:port], got "127.0.0.1:70000"`},
 		"unresolvable":        {`{"services": [{"name": "s", "url": "http://host.invalid"}]}`, "services[1].url: failed to resolve host.invalid"},
+		"upstream target":     {`{"upstreams": [{"name": "u", "target": "a"}]}`, `upstreams[1].target: expected host:port, got "a"`},
+		"upstream port":       {`{"upstreams": [{"name": "u", "target": "a:70000"}]}`, `upstreams[1].target: expected host:port, got "a:70000"`},
 		"trusted ip":          {`{"trusted_ips": ["10.0.0.0/8", "10.0.0.0/33"]}`, `trusted_ips[2]: expected an IP address or CIDR block, got "10.0.0.0\/33"`},
 		"plugin not enabled":  {`{"plugins": ["first"], "routes": [{"name": "a"}, {"name": "b", "plugins": [{"name": "second"}]}]}`, `routes[2].plugins[1].name: expected an enabled plugin, got "second"`},
 		"plugin of service":   {`{"services": [{"name": "s", "url": "http://127.0.0.1", "plugins": [{"name": "second"}]}]}`, `services[1].plugins[1].name: expected an enabled plugin, got "second"`},

@@ -21,6 +21,7 @@
 //	  "trusted_ips": ["127.0.0.0/8"],
 //	  "consumers": [{"id": "<uuid>", "username": "u", "custom_id": "c"}],
 //	  "plugins": ["hello", "gate"],
+//	  "upstreams": [{"name": "u", "target": "127.0.0.1:9001"}],
 //	  "services": [{"name": "s", "url": "http://127.0.0.1:9000/base", "plugins": []}],
 //	  "routes": [{
 //	    "name": "r", "paths": ["/hello"], "methods": ["GET"], "hosts": ["a.test"],
@@ -53,7 +54,7 @@
 // ...). The kong.* functions check phases and arguments as Kong's do, and
 // additionally name themselves when the phase is wrong. The modules below
 // lua/kong_host/pdk list them: request, response, service, client, log, ctx,
-// ip, nginx, node, plugin and router.
+// ip, nginx, node, plugin, router, cluster and vault (environment variables).
 //
 // Debian's lua-cjson writes empty arrays as {}. The host replaces its encode,
 // before plugins are loaded, so that arrays of the configuration stay arrays,
@@ -66,9 +67,9 @@
 //   - plugin configuration is not checked against schema.lua, and defaults of
 //     a schema are not filled in.
 //   - scopes by consumer, workspaces (there is one), the database, the Admin
-//     API, vaults, events between workers.
-//   - upstreams and load balancing (kong.service.set_upstream), retries,
-//     gRPC, WebSocket.
+//     API, events between workers.
+//   - load balancing: an upstream (kong.service.set_upstream) is one target.
+//   - the check of a service's certificate, gRPC, WebSocket.
 //   - regular expressions in routes: a path is a plain prefix, the longest
 //     wins.
 //   - errors that nginx itself answers, such as 502, have nginx's HTML body

@@ -153,6 +153,10 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
+	if r.Header.Get("X-Want-Hang") != "" {
+		<-r.Context().Done()
+		return
+	}
 	w.Header().Set("X-Service", "one")
 	w.Header().Add("X-Twice", "a")
 	w.Header().Add("X-Twice", "b")
@@ -197,6 +201,7 @@ const probeConfig = `{
     {"username": "bob"}
   ],
   "plugins": ["probe"],
+  "upstreams": [{"name": "other", "target": "%s"}],
   "services": [{"name": "echo", "url": "%s/base", "tags": ["s"]}],
   "routes": [
     {"name": "canned", "paths": ["/canned"], "tags": ["r"]},
@@ -210,8 +215,14 @@ const probeConfig = `{
 func startProbe(t testing.TB) *probeHost {
 	t.Helper()
 	requireNginx(t)
-	echo := startEcho(t)
-	return &probeHost{startHost(t, testOptions(t, fmt.Sprintf(probeConfig, echo.URL))), newClient(t), echo}
+	service := startEcho(t)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("X-Server", "other")
+		echo(w, r)
+	}))
+	t.Cleanup(other.Close)
+	config := fmt.Sprintf(probeConfig, strings.TrimPrefix(other.URL, "http://"), service.URL)
+	return &probeHost{startHost(t, testOptions(t, config)), newClient(t), service}
 }
 
 // call is a request with code to run in some phases.

@@ -182,7 +182,7 @@ var Methods = [methodCount]Method{
 	ClientTLSDisableSessionReuse: {Name: "kong.client.tls.disable_session_reuse", Go: "Client.TLS.DisableSessionReuse",
 		Result: ResultChecked, Class: ClassChecked, Phases: phaseCertificate},
 	ClientTLSGetFullClientCertificateChain: {Name: "kong.client.tls.get_full_client_certificate_chain", Go: "Client.TLS.GetFullClientCertificateChain",
-		Result: ResultChecked, Class: ClassRequest, Phases: requestPhases},
+		Result: ResultChecked, Class: ClassRequest, Phases: chainPhases},
 	ClientTLSSetClientVerify: {Name: "kong.client.tls.set_client_verify", Go: "Client.TLS.SetClientVerify",
 		Result: ResultNone, Class: ClassPosted, Changes: FactNgxCtx, Phases: beforePhases},
 

@@ -99,6 +99,7 @@ const (
 	writePhases    = phaseRewrite | phaseAccess | phaseResponse
 	answeredPhases = phaseResponse | phaseLog
 	beforePhases   = phaseRewrite | phaseAccess
+	chainPhases    = phaseRewrite | phaseAccess | phaseLog
 	targetPhases   = phaseRewrite | phaseAccess | phasePreread
 )
 

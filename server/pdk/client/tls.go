@@ -25,8 +25,7 @@ func (t TLS) DisableSessionReuse() error {
 }
 
 // GetFullClientCertificateChain gives the certificates that the client sent as
-// PEM text, its own first, "" if it sent none. Phases: rewrite, access,
-// response, log.
+// PEM text, its own first, "" if it sent none. Phases: rewrite, access, log.
 func (t TLS) GetFullClientCertificateChain() (string, error) {
 	return t.Ask(wire.ClientTLSGetFullClientCertificateChain).ToString()
 }

@@ -12,8 +12,8 @@ type Ip struct{ bridge.PdkBridge }
 // New gives the Ip of the event that b belongs to.
 func New(b bridge.PdkBridge) Ip { return Ip{b} }
 
-// IsTrusted tells whether an address is one of Kong's trusted_ips. What is no
-// address is an error, and ends the event. Phases: all.
+// IsTrusted tells whether an address is one of Kong's trusted_ips,
+// false for what is no address. Phases: all.
 func (i Ip) IsTrusted(address string) (bool, error) {
 	return i.Ask(wire.IPIsTrusted).String(address).ToBool()
 }

@@ -93,6 +93,13 @@ local function build(document)
     return nil, err
   end
 
+  local upstreams
+  upstreams, err =
+    build_all(document.upstreams, "upstreams", "name", entities.upstream)
+  if not upstreams then
+    return nil, err
+  end
+
   local routes
   routes, err =
     build_all(document.routes, "routes", "name", entities.route,
@@ -106,6 +113,7 @@ local function build(document)
     trusted_ips = document.trusted_ips or {},
     consumers_by_id = consumers.by_id,
     consumers_by_username = consumers.by_key,
+    upstreams_by_name = upstreams.by_key,
     enabled_plugins = document.plugins or {},
     services = services.list,
     routes = routes.list,

@@ -67,6 +67,23 @@ local SERVICE = {
 }
 
 
+local UPSTREAM = {
+  type = "record",
+  fields = {
+    id = ID,
+    name = NAME,
+    tags = STRINGS,
+    target = {
+      type = "string", required = true,
+      check = function(value)
+        return not find(value, "^[^:@/%s]+:%d+$") and "expected host:port"
+               or nil
+      end,
+    },
+  },
+}
+
+
 local RESPOND = {
   type = "record",
   fields = {
@@ -135,6 +152,7 @@ local DOCUMENT = {
     consumers = { type = "array", elements = CONSUMER },
     plugins = { type = "array", elements = NAME },
     services = { type = "array", elements = SERVICE },
+    upstreams = { type = "array", elements = UPSTREAM },
     routes = { type = "array", elements = ROUTE },
     global_plugins = PLUGINS,
   },

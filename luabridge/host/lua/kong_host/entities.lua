@@ -116,6 +116,21 @@ function _M.service(item, path)
 end
 
 
+--- An upstream has one target: there is no load balancing here.
+-- @treturn table|nil the entity, with `host` and `port`
+function _M.upstream(item, path)
+  local host, port = split_authority(item.target)
+  if not host or not port or port > 65535 then
+    return nil, fmt("%s.target: expected host:port, got %q", path, item.target)
+  end
+
+  local upstream = entity("upstream", item.name, item)
+  upstream.host = host
+  upstream.port = port
+  return upstream
+end
+
+
 --- @tparam table services by name
 -- @treturn table|nil `{ entity, service | respond, plugins, plugins_path }`
 function _M.route(item, path, services)

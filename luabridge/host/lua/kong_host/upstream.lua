@@ -19,7 +19,10 @@ local log = ngx.log
 local ngx = ngx
 local raw_path = client_request.raw_path
 local resolve = resolver.resolve
+local get_last_failure = balancer.get_last_failure
 local set_current_peer = balancer.set_current_peer
+local set_more_tries = balancer.set_more_tries
+local set_timeouts = balancer.set_timeouts
 local sub = string.sub
 local var = ngx.var
 
@@ -93,7 +96,8 @@ end
 -- @treturn boolean|nil
 -- @treturn nil|string error
 function _M.finish(ctx)
-  local target = ctx.balancer_data or ctx.service
+  local data = ctx.balancer_data
+  local target = data and data.host and data or ctx.service
   local address, err = resolve((gsub(target.host, "^%[(.*)%]$", "%1")))
   if not address then
     return nil, err
@@ -116,9 +120,33 @@ function _M.finish(ctx)
 end
 
 
+-- What a plugin has set, at the first attempt.
+local function set_limits(data)
+  if data.retries and not get_last_failure() then
+    local ok, err = set_more_tries(data.retries)
+    if not ok then
+      log(ERR, "failed to set retries: ", err)
+    end
+  end
+
+  if data.connect_timeout then
+    local ok, err = set_timeouts(data.connect_timeout / 1000,
+                                 data.write_timeout / 1000,
+                                 data.read_timeout / 1000)
+    if not ok then
+      log(ERR, "failed to set timeouts: ", err)
+    end
+  end
+end
+
+
 --- balancer_by_lua.
 function _M.balance()
   local ctx = ngx.ctx
+  if ctx.balancer_data then
+    set_limits(ctx.balancer_data)
+  end
+
   local ok, err = set_current_peer(ctx.upstream_address, ctx.upstream_port)
   if not ok then
     log(ERR, "failed to set upstream ", ctx.upstream_address, ": ", err)

@@ -25,7 +25,7 @@ local consumers_by_id = {}
 local consumers_by_username = {}
 
 
-local _M = {}
+local _M = { tls = require "kong_host.pdk.client_tls" }
 
 
 -- HTTPS is terminated here, or by a trusted proxy in front.

@@ -6,6 +6,8 @@
 
 local cidr = require "kong_host.cidr"
 local client = require "kong_host.pdk.client"
+local service = require "kong_host.pdk.service.init"
+local uuid = require "kong_host.uuid"
 local get_request = require("resty.core.base").get_request
 local log = require "kong_host.pdk.log"
 
@@ -16,6 +18,7 @@ local setmetatable = setmetatable
 
 -- As keys in ngx.ctx these cannot collide with a plugin's.
 local SHARED_KEY = {}
+local CLUSTER_ID = uuid.derive("cluster", "default")
 local core_log = log.new()
 
 
@@ -69,11 +72,17 @@ local _M = {}
 -- @treturn table `kong`
 function _M.new(config, configuration)
   client._set_consumers(config.consumers_by_id, config.consumers_by_username)
+  service._set_upstreams(config.upstreams_by_name)
 
   return setmetatable({
     version = "host",
     configuration = configuration,
     client = client,
+    cluster = {
+      --- @function kong.cluster.get_id
+      -- @treturn string the same on all nodes: there is one
+      get_id = function() return CLUSTER_ID end,
+    },
     ctx = request_tables,
     ip = {
       --- @function kong.ip.is_trusted
@@ -95,7 +104,8 @@ function _M.new(config, configuration)
     request = require "kong_host.pdk.request",
     response = require "kong_host.pdk.response",
     router = require "kong_host.pdk.router",
-    service = require "kong_host.pdk.service.init",
+    service = service,
+    vault = require "kong_host.pdk.vault",
   }, kong_mt)
 end
 

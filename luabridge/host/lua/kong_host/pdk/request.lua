@@ -2,6 +2,7 @@
 -- @module kong.request
 
 
+local body_codec = require "kong_host.body_codec"
 local client_request = require "kong_host.client_request"
 local headers = require "kong_host.headers"
 local json = require "kong_host.json"
@@ -24,6 +25,7 @@ local var = ngx.var
 local check = phase_check.check
 local check_not = phase_check.check_not
 local REQUEST = phase_check.REQUEST
+local BODY = phase_check.BODY
 local INIT_WORKER = phase_check.PHASES.init_worker
 
 
@@ -39,6 +41,18 @@ local _M = {
   get_forwarded_scheme = request_forwarded.get_forwarded_scheme,
   get_raw_body = request_body.get_raw_body,
 }
+
+
+-- Raises at the caller's caller.
+local function validate_max_args(max_args)
+  if type(max_args) ~= "number" then
+    error("max_args must be a number", 3)
+  elseif max_args < MIN_ARGS then
+    error("max_args must be >= " .. MIN_ARGS, 3)
+  elseif max_args > MAX_ARGS then
+    error("max_args must be <= " .. MAX_ARGS, 3)
+  end
+end
 
 
 --- @function kong.request.get_scheme
@@ -148,13 +162,7 @@ end
 function _M.get_query(max_args)
   check(REQUEST, "kong.request.get_query")
   if max_args ~= nil then
-    if type(max_args) ~= "number" then
-      error("max_args must be a number", 2)
-    elseif max_args < MIN_ARGS then
-      error("max_args must be >= " .. MIN_ARGS, 2)
-    elseif max_args > MAX_ARGS then
-      error("max_args must be <= " .. MAX_ARGS, 2)
-    end
+    validate_max_args(max_args)
   end
 
   return req.get_uri_args(max_args)
@@ -189,6 +197,28 @@ function _M.get_headers(max_headers)
 
   validate_max(max_headers)
   return req.get_headers(max_headers)
+end
+
+
+--- The body as a table.
+-- @function kong.request.get_body
+-- @phases rewrite, access, response
+-- @tparam[opt] string mimetype instead of Content-Type
+-- @tparam[opt=100] number max_args of a form, 1 to 1000
+-- @tparam[opt] number max_allowed_file_size as for get_raw_body
+-- @treturn table|nil
+-- @treturn nil|string error
+-- @treturn string|nil the content type it was taken for
+function _M.get_body(mimetype, max_args, max_allowed_file_size)
+  check(BODY, "kong.request.get_body")
+  if max_args ~= nil then
+    validate_max_args(max_args)
+  end
+
+  return body_codec.decode(mimetype or client_request.header("Content-Type"),
+    function()
+      return request_body.get_raw_body(max_allowed_file_size)
+    end, max_args)
 end
 
 

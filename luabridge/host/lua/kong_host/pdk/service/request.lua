@@ -2,6 +2,7 @@
 -- @module kong.service.request
 
 
+local body_codec = require "kong_host.body_codec"
 local METHODS = require "kong_host.methods"
 local headers = require "kong_host.headers"
 local phase_check = require "kong_host.phase_check"
@@ -10,18 +11,19 @@ local uri = require "kong_host.uri"
 
 local byte = string.byte
 local concat = table.concat
-local encode_args = ngx.encode_args
+local encode_form = body_codec.encode_form
 local error = error
 local escape = uri.escape
+local gmatch = string.gmatch
 local insert = table.insert
 local lower = string.lower
+local match = string.match
 local ngx = ngx
 local normalize = headers.normalize
 local pairs = pairs
-local pcall = pcall
 local req = ngx.req
-local sort = table.sort
 local type = type
+local unescape = ngx.unescape_uri
 local validate = headers.validate
 local validate_all = headers.validate_all
 local var = ngx.var
@@ -36,26 +38,6 @@ local SLASH = byte("/")
 
 
 local _M = {}
-
-
--- Each argument is encoded alone, so that the result can be sorted by name.
-local function encode_sorted(args)
-  local parts = {}
-  for name, value in pairs(args) do
-    if type(name) ~= "string" then
-      return nil, "arg keys must be strings"
-    end
-
-    local ok, text = pcall(encode_args, { [name] = value })
-    if not ok then
-      return nil, text
-    end
-    parts[#parts + 1] = text
-  end
-
-  sort(parts)
-  return concat(parts, "&")
-end
 
 
 -- nginx sends $upstream_host as Host, whatever the request header says.
@@ -118,12 +100,32 @@ function _M.set_query(args)
     error("args must be a table", 2)
   end
 
-  local query, err = encode_sorted(args)
+  local query, err = encode_form(args)
   if not query then
     error(err, 2)
   end
 
   req.set_uri_args(query)
+end
+
+
+--- Takes an argument out of the query, with all its values.
+-- @function kong.service.request.clear_query_arg
+-- @phases rewrite, access
+-- @tparam string name
+function _M.clear_query_arg(name)
+  check(REWRITE_ACCESS, "kong.service.request.clear_query_arg")
+  if type(name) ~= "string" then
+    error("query argument name must be a string", 2)
+  end
+
+  local kept = {}
+  for arg in gmatch(var.args or "", "[^&]+") do
+    if unescape(match(arg, "^[^=]*")) ~= name then
+      kept[#kept + 1] = arg
+    end
+  end
+  req.set_uri_args(concat(kept, "&"))
 end
 
 
@@ -234,6 +236,39 @@ function _M.set_raw_body(body)
 
   req.read_body()
   req.set_body_data(body)
+end
+
+
+--- Replaces the body by an encoded table, and Content-Type with it.
+-- @function kong.service.request.set_body
+-- @phases rewrite, access
+-- @tparam table args
+-- @tparam[opt] string mimetype instead of the request's Content-Type
+-- @treturn boolean|nil true
+-- @treturn nil|string error
+function _M.set_body(args, mimetype)
+  check(REWRITE_ACCESS, "kong.service.request.set_body")
+  if type(args) ~= "table" then
+    error("args must be a table", 2)
+  elseif mimetype ~= nil and type(mimetype) ~= "string" then
+    error("mime must be a string", 2)
+  end
+
+  mimetype = mimetype or kong.request.get_header("Content-Type")
+  if not mimetype then
+    return nil, "content type was neither explicitly given as an argument " ..
+                "or received as a header"
+  end
+
+  local body, content_type = body_codec.encode(args, mimetype)
+  if not body then
+    return nil, content_type
+  end
+
+  req.read_body()
+  req.set_body_data(body)
+  req.set_header("Content-Type", content_type)
+  return true
 end
 
 

@@ -2,6 +2,7 @@
 -- @module kong.service.response
 
 
+local body_codec = require "kong_host.body_codec"
 local headers = require "kong_host.headers"
 local phase_check = require "kong_host.phase_check"
 
@@ -143,6 +144,24 @@ function _M.get_raw_body()
   end
 
   return ctx.buffered_body or ""
+end
+
+
+--- The body as a table, if the response is buffered.
+-- @function kong.service.response.get_body
+-- @phases response, header_filter, body_filter, log
+-- @tparam[opt] string mimetype instead of Content-Type
+-- @tparam[opt=100] number max_args of a form
+-- @treturn table|nil
+-- @treturn nil|string error
+-- @treturn string|nil the content type it was taken for
+function _M.get_body(mimetype, max_args)
+  check(SERVICE_RESPONSE, "kong.service.response.get_body")
+  local body = _M.get_raw_body()
+  return body_codec.decode(mimetype or _M.get_header("Content-Type"),
+    function()
+      return body
+    end, max_args)
 end
 
 
