@@ -137,6 +137,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("x-upstream-path", r.URL.RequestURI())
+	w.Header().Set("x-upstream-method", r.Method)
+	w.Header().Set("x-upstream-host", r.Host)
+	w.Header().Set("x-upstream-type", r.Header.Get("Content-Type"))
 	for name, values := range r.Header {
 		if strings.HasPrefix(name, "X-") {
 			w.Header()["X-Got-"+name[2:]] = values

@@ -342,6 +342,6 @@ var rows = map[string][]row{
 	"Vault.ParseReference": {{func(k *pdk.PDK) (interface{}, error) { return k.Vault.ParseReference("r") },
 		"kong.vault.parse_reference", list{"r"},
 		table{"name": "env", "resource": "r", "key": "k", "version": 2, "config": table{"prefix": "p"}, "scheme": "vault"},
-		vault.Reference{Name: "env", Resource: "r", Key: "k", Version: 2, Config: map[string]string{"prefix": "p"}},
+		vault.Reference{Scheme: "vault", Name: "env", Resource: "r", Key: "k", Version: 2, Config: map[string]string{"prefix": "p"}},
 		vault.Reference{}, "x", "expected type: table"}},
 }

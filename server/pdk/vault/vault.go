@@ -16,6 +16,7 @@ func New(b bridge.PdkBridge) Vault { return Vault{b} }
 // Reference is a reference to a secret in its parts, as in
 // "{vault://name/resource/key?prefix=x#1}".
 type Reference struct {
+	Scheme   string            `json:"scheme"`   // "vault"
 	Name     string            `json:"name"`     // of the vault
 	Resource string            `json:"resource"` // the secret
 	Key      string            `json:"key"`      // in a secret of several values, or ""
@@ -40,7 +41,8 @@ func (v Vault) IsReference(text string) (bool, error) {
 func (v Vault) ParseReference(reference string) (Reference, error) {
 	t, err := v.Ask(wire.VaultParseReference).String(reference).ToTable()
 	r := Reference{
-		Name: t.Text("name"), Resource: t.Text("resource"), Key: t.Text("key"), Version: t.Number("version"),
+		Scheme: t.Text("scheme"), Name: t.Text("name"), Resource: t.Text("resource"), Key: t.Text("key"),
+		Version: t.Number("version"),
 	}
 	for k, value := range t.Sub("config") {
 		if s, ok := value.(string); ok {

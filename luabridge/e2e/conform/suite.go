@@ -1,0 +1,176 @@
+package conform
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kongring/kongring/server/wire"
+)
+
+// Place is where the suite runs: a Kong, or a host like it.
+//
+// Both plugins, conform (this package) and conform-lua (testdata/lua), are
+// global there, with the same Config. Requests to /conform go to a service that
+// answers with what it got: the body as it is, each header X-N as X-Got-N, and
+// X-Upstream-Path, -Method, -Host and -Type. There are an upstream "other", a
+// consumer "ann", and CONFORM_SECRET in the environment; 127.0.0.1 is trusted
+// and 192.0.2.1 is not.
+type Place struct {
+	URL    string   // without a slash at the end
+	Out    string   // the file that both plugins write to
+	Phases []string // that it runs: of rewrite, access, response, log
+	Client *http.Client
+}
+
+// patience bounds the wait for an answer in the file.
+const patience = 20 * time.Second
+
+// Run asks all questions in each phase that allows them.
+func Run(t *testing.T, p Place) {
+	asked := map[string]bool{}
+	for _, phase := range p.Phases {
+		t.Run(phase, func(t *testing.T) {
+			for number, c := range cases {
+				if c.in(phase) {
+					asked[c.name] = true
+					t.Run(fmt.Sprintf("%s/%d", c.name, number), func(t *testing.T) { p.compare(t, phase, number) })
+				} else {
+					t.Run(fmt.Sprintf("%s/%d/forbidden", c.name, number), func(t *testing.T) { p.forbidden(t, phase, number) })
+				}
+			}
+		})
+	}
+	t.Run("every method", func(t *testing.T) {
+		for name, in := range methodNames() {
+			if p.runs(in) {
+				require.True(t, asked[name], "nobody asks %s", name)
+			}
+		}
+	})
+}
+
+// exchange is a request with what came of it.
+type exchange struct {
+	status int
+	header http.Header
+	body   string
+	answer line
+}
+
+func (p Place) compare(t *testing.T, phase string, number int) {
+	c := cases[number]
+	inGo, inLua := p.ask(t, "go", phase, number, !c.ends()), p.ask(t, "lua", phase, number, !c.ends())
+	if c.ends() {
+		inGo.answer, inLua.answer = line{}, line{}
+	}
+	require.Empty(t, inLua.answer.Raised, "Lua raised")
+	if inLua.answer.Error == "" {
+		require.Empty(t, inGo.answer.Error, "error in Go")
+	} else {
+		require.Contains(t, inGo.answer.Error, inLua.answer.Error)
+	}
+	if c.last().Class == wire.ClassChecked {
+		inLua.answer.Result = nil // true, which is no error in Go
+	}
+	if c.varies {
+		require.NotNil(t, inGo.answer.Result)
+		requireShape(t, "result", inLua.answer.Result, inGo.answer.Result)
+	} else {
+		require.Equal(t, scrub(inLua.answer.Result), scrub(inGo.answer.Result), "result in Lua, and in Go")
+	}
+	require.Equal(t, inLua.status, inGo.status, "status")
+	require.Equal(t, inLua.header, inGo.header, "headers")
+	require.Equal(t, inLua.body, inGo.body, "body")
+}
+
+// unchecked are methods that look at no phase in Lua: the bridge has functions
+// for them.
+const unchecked = "kong.nginx."
+
+// forbidden finds out whether the table of phases is right: a phase that it has
+// not is one that Kong forbids.
+func (p Place) forbidden(t *testing.T, phase string, number int) {
+	c := cases[number]
+	for _, call := range c.calls {
+		if strings.HasPrefix(call.Name, unchecked) {
+			return
+		}
+	}
+	x := p.ask(t, "lua", phase, number, true)
+	require.Contains(t, x.answer.Raised, "function cannot be called in "+phase+" phase")
+}
+
+var requestID = regexp.MustCompile(`[0-9a-f]{32}`)
+
+func (p Place) ask(t *testing.T, side, phase string, number int, answers bool) (x exchange) {
+	t.Helper()
+	c := cases[number]
+	calls, err := json.Marshal(map[string]interface{}{
+		"calls": c.calls, "form": c.last().Result, "pick": c.pick, "ends": !answers,
+	})
+	require.NoError(t, err)
+	id := fmt.Sprintf("%s-%s-%d", phase, side, number)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.URL+"/conform/a%20b/../c?a=1&a=2&flag&z=%20",
+		strings.NewReader("f=1&f=2&g=%20"))
+	require.NoError(t, err)
+	for name, value := range map[string]string{
+		headerSide: side, headerPhase: phase, headerCase: strconv.Itoa(number), headerID: id,
+		headerCalls:    base64.StdEncoding.EncodeToString(calls),
+		"content-type": "application/x-www-form-urlencoded", "x-forwarded-proto": "https",
+		"x-forwarded-host": "outside.test:8443", "x-forwarded-path": "/outside", "x-forwarded-prefix": "/out", "accept": "text/plain",
+	} {
+		r.Header.Set(name, value)
+	}
+	r.Header["X-Twice"] = []string{"one", "two"}
+	response, err := p.Client.Do(r)
+	require.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	x = exchange{status: response.StatusCode, header: response.Header, body: requestID.ReplaceAllString(string(body), "ID")}
+	for name := range x.header {
+		if differs.MatchString(name) {
+			delete(x.header, name)
+		}
+	}
+	if answers {
+		x.answer = p.read(t, id)
+	}
+	return x
+}
+
+// read waits for an answer.
+func (p Place) read(t *testing.T, id string) line {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		all, err := os.ReadFile(p.Out)
+		require.NoError(t, err)
+		for text := range bytes.Lines(all) {
+			var l line
+			if !bytes.HasSuffix(text, []byte("\n")) || !bytes.Contains(text, []byte(`"`+id+`"`)) {
+				continue
+			}
+			require.NoError(t, json.Unmarshal(text, &l), "%s", text)
+			if l.ID == id {
+				return l
+			}
+		}
+		require.True(t, time.Now().Before(deadline), "no answer to %s", id)
+		select {
+		case <-t.Context().Done():
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
