@@ -2,10 +2,10 @@
 --
 -- Answers /traces with what became of the traces that start in the bridge's
 -- files since the question before: a line "started N", a line "compiled FILE"
--- for each file with a root trace that is kept, and a line for each trace
--- that was given up or leads back into the interpreter; but for those on the
--- was given up or leads back into the interpreter; but for those on the way
--- out of the event's pcall, which are known to: only returns are left there.
+-- for each file with a root trace that is kept, and a line for each trace that
+-- was given up or leads back into the interpreter; but for those on the way out
+-- of the event's pcall, which are known to: only returns are left there.
+--
 -- @module kong.plugins.traces.handler
 
 
