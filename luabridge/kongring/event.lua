@@ -72,6 +72,7 @@ local GONE = "gone"
 
 -- the row of a method
 local function method(slot, number)
+  slot.doing = nil
   local row, err = slot.find(number)
   if not row then
     error(err, 0)
@@ -92,7 +93,11 @@ local function apply_one(session, slot, generation)
   cut()
   pdk.call(row, slot.reader, slot.saved)
   cut()
-  return session:owns(slot, generation)
+  if session:owns(slot, generation) then
+    slot.doing = nil
+    return true
+  end
+  return false
 end
 
 

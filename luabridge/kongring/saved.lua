@@ -20,10 +20,12 @@ local gmatch = string.gmatch
 local gsub = string.gsub
 local lower = string.lower
 local match = string.match
+local min = math.min
 local pairs = pairs
 local pcall = pcall
 local select = select
 local setmetatable = setmetatable
+local sort = table.sort
 local tostring = tostring
 local type = type
 
@@ -123,15 +125,16 @@ local function first_value(headers, name)
 end
 
 
--- no more than so many of a table's values
+-- No more than so many of a table's values: the first by name, as their order
+-- in the message is not kept.
 local function up_to(max, values)
-  local some, count = {}, 0
-  for name, value in pairs(values or {}) do
-    if count == (max or MAX_VALUES) then
-      break
-    end
-    some[name] = value
-    count = count + 1
+  local names, some = {}, {}
+  for name in pairs(values or {}) do
+    names[#names + 1] = name
+  end
+  sort(names)
+  for i = 1, min(max or MAX_VALUES, #names) do
+    some[names[i]] = values[names[i]]
   end
   return some
 end
