@@ -2,6 +2,7 @@ package program
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kongring/kongring/server/pdk"
@@ -89,7 +90,7 @@ var changing = []kind{
 	get1("Response.GetHeaders", Response|saved, oneOf(-1, 100, 200, 1000),
 		func(k *pdk.PDK, n int) (map[string][]string, error) { return k.Response.GetHeaders(n) }),
 	get0("Response.GetSource", Response|saved, func(k *pdk.PDK) (string, error) { return k.Response.GetSource() }),
-	get1("Client.GetProtocol", later, oneOf(true, false),
+	get1("Client.GetProtocol", later, oneOf(true, true, false),
 		func(k *pdk.PDK, b bool) (string, error) { return k.Client.GetProtocol(b) }),
 	get1("Ctx.GetSharedAny", all, (*dice).sharedKey,
 		func(k *pdk.PDK, a string) (interface{}, error) { return k.Ctx.GetSharedAny(a) }),
@@ -100,6 +101,11 @@ var changing = []kind{
 	get1("Nginx.GetVar", live, oneOf("request_method", "args", "host", "http_x_a", "uri", "sent_http_x_a", "http_host", "none"),
 		func(k *pdk.PDK, a string) (string, error) { return k.Nginx.GetVar(a) }),
 }
+
+// forwarded are those that read X-Forwarded headers.
+var forwarded = slices.DeleteFunc(slices.Clone(changing), func(k kind) bool {
+	return !strings.Contains(k.name, "Forwarded") && k.name != "Client.GetProtocol"
+})
 
 // fixed are the others.
 var fixed = []kind{

@@ -206,7 +206,11 @@ func (d *dice) step(phase Phase, liked []Step) Step {
 	}
 }
 
+// getter makes a call that reads, mostly what the program writes.
 func (d *dice) getter(phase Phase) Step {
+	if strings.HasPrefix(d.request[0], "x-forwarded") && d.IntN(2) == 0 {
+		return d.pick(forwarded, phase)
+	}
 	if d.IntN(3) > 0 {
 		return d.pick(changing, phase)
 	}
