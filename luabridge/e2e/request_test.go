@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strconv"
 	"sync"
@@ -87,8 +88,8 @@ func TestLogPhase(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	b := start(t, nil)
 	var wg sync.WaitGroup
-	failed := make(chan string, 300)
-	for i := range 300 {
+	var failed [300]string
+	for i := range failed {
 		deed := "nothing"
 		if i%3 == 0 {
 			deed = "sleep:30ms"
@@ -98,12 +99,17 @@ func TestManyAtOnce(t *testing.T) {
 			defer wg.Done()
 			r, err := b.try("/direct/"+strconv.Itoa(i), nil, "x-do", deed)
 			if err != nil || r.status != 200 {
-				failed <- r.body
+				failed[i] = fmt.Sprintf("%d %s %v", r.status, r.body, err)
 			}
 		}()
 	}
 	wg.Wait()
-	require.Empty(t, failed)
+	if failed != [300]string{} {
+		stats, err := b.Server.Stats()
+		require.NoError(t, err)
+		log, _ := b.Host.ErrorLog()
+		require.Empty(t, failed, "%+v\n%s\n%s", stats.Sessions, b.Server.Log(), log)
+	}
 	b.eventually("every event has its end, on both sides", func() bool {
 		stats, err := b.Server.Stats()
 		require.NoError(t, err)
