@@ -36,7 +36,7 @@ func Full() Plan {
 	return Plan{
 		Rounds: 3, Seconds: 1, Kind: "header",
 		trips:      20_000,
-		ringRounds: 5, ringSteps: 50_000, ringSizes: "16,64,256,1024,4096,16384,65536", ringSleep: true,
+		ringRounds: 3, ringSteps: 50_000, ringSizes: "16,64,256,1024,4096,16384,65536", ringSleep: true,
 		calls: []int{0, 1, 2, 5, 10, 20, 50}, conns: []int{1, 16, 64}, warmUp: 250 * time.Millisecond,
 		eventCalls: []int{0, 1, 10, 50}, eventSeconds: 0.1,
 		bodies:  []int{1 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20},

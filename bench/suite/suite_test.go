@@ -67,7 +67,7 @@ func TestStatIsRead(t *testing.T) {
 }
 
 func TestStatusIsRead(t *testing.T) {
-	text := "Name:\tx\nRssAnon:\t    1234 kB\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t3\n"
+	text := "Name:\tx\nRssAnon:\t    1234 kB\nnonvoluntary_ctxt_switches:\t3\nvoluntary_ctxt_switches:\t7\n"
 	require.EqualValues(t, 1234, statusNumber(text, "RssAnon"))
 	require.EqualValues(t, 7, statusNumber(text, "voluntary_ctxt_switches"))
 	require.EqualValues(t, 3, statusNumber(text, "nonvoluntary_ctxt_switches"))
