@@ -41,7 +41,8 @@ var Differences = []Difference{
 	{"pdk/server.StepMultiMapData", noServer},
 	{"pdk/server.StepRouteData", noServer},
 	{"pdk/server.StepServiceData", noServer},
-	{"pdk/test", "not here yet"},
+	{"pdk/test.TestEnv.Handle", noProtobuf},
+	{"pdk/test.TestEnv.SubscribeStatusChange", "for go-pdk's own mock of a connection; here there is none"},
 	{"pdk/server/kong_plugin_protocol", noProtobuf},
 }
 
@@ -75,6 +76,12 @@ var Changes = []Change{
 		"have them; go-pdk leaves them out or fails"},
 	{"Node.GetMemoryStats where Kong does not tell", "zeros; go-pdk panics"},
 	{"handlers of the log phase", "may call every getter but Nginx.GetVar and Nginx.GetTLS1VersionStr; with go-pdk most calls fail"},
+	{"package test: a call that Kong would refuse, for its phase or its arguments", "fails the test and ends the event with 500"},
+	{"package test: Log after the plugin has answered the request", "runs, as in Kong"},
+	{"package test: IP.IsTrusted, client, consumer, route and so on", "are fields of TestEnv.Kong, with go-pdk's answers at first"},
+	{"package test: Client.LoadConsumer of another consumer than the one it knows", "the zero value; go-pdk's gives that one"},
+	{"package test: ServiceRequest.SetRawBody", "changes ServiceReq; go-pdk's changes ServiceRes"},
+	{"package test: Service, Nginx, Log.Serialize, Request.GetUriCaptures", "work; go-pdk's do nothing or fail"},
 	{"a panic of a handler", "fails its request; with go-pdk it ends the process"},
 	{"a method that is named like a handler and has another type", "is an error at the start; with go-pdk Kong calls it for ever"},
 }

@@ -106,8 +106,9 @@ end
 
 local function run(conf, phase)
   local header = kong.request.get_header
-  if header("x-conform-side") ~= "lua" or
-     header("x-conform-phase") ~= phase then
+  if header("x-conform-side") ~= "lua"
+     or header("x-conform-phase") ~= phase
+  then
     return
   end
 
