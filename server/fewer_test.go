@@ -437,6 +437,11 @@ func TestProfileOfAPluginWithoutHabits(t *testing.T) {
 func TestWhatIsNeverPrefetched(t *testing.T) {
 	s, socket := plain(t, withScript(func(_ *scripted, kong *pdk.PDK) {
 		_, _ = kong.Request.GetRawBody()
+		_, _ = kong.ServiceResponse.GetRawBody()
+		_, _, _ = kong.ServiceResponse.GetBody("", 0)
+		_, _ = kong.Vault.Get("{vault://env/x}")
+		_, _ = kong.Client.LoadConsumer("x", true)
+		_ = kong.Service.SetUpstream("x")
 		_, _ = kong.Nginx.GetVar("x")
 		_ = kong.Response.SetHeader("a", "b")
 	}))

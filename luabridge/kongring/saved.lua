@@ -83,7 +83,6 @@ function _M.capture(o, conf)
     status = ngx.status,
     source = response.get_source(),
     start_time = ngx.req.start_time(),
-    start_time_ms = request.get_start_time(),
     http_version = request.get_http_version(),
     method = request.get_method(),
     path = request.get_path(),
@@ -104,6 +103,8 @@ function _M.capture(o, conf)
     forwarded_client_port = client.get_forwarded_port(),
     service_status = service.get_status(),
   }
+  s.start_time_ms = request.get_start_time and request.get_start_time() or
+                    s.start_time * 1000
   s.protocol, s.no_protocol = client.get_protocol()
   s.terminated_protocol, s.no_terminated_protocol = client.get_protocol(true)
   s.chain, s.no_chain = chain()

@@ -169,9 +169,9 @@ var Methods = [methodCount]Method{
 	ServiceResponseGetHeaders: {Name: "kong.service.response.get_headers", Go: "ServiceResponse.GetHeaders",
 		Result: ResultMultimap, Class: ClassStable, Reads: FactResponseHeaders, Phases: answeredPhases},
 	ServiceResponseGetRawBody: {Name: "kong.service.response.get_raw_body", Go: "ServiceResponse.GetRawBody",
-		Result: ResultValue, Class: ClassRequest, Phases: answeredPhases},
+		Result: ResultValue, Class: ClassRequest, Yields: true, Phases: answeredPhases},
 	ServiceResponseGetBody: {Name: "kong.service.response.get_body", Go: "ServiceResponse.GetBody",
-		Result: ResultParsed, Class: ClassRequest, Phases: answeredPhases},
+		Result: ResultParsed, Class: ClassRequest, Yields: true, Phases: answeredPhases},
 
 	ClientLoadConsumer: {Name: "kong.client.load_consumer", Go: "Client.LoadConsumer",
 		Result: ResultChecked, Class: ClassDynamic, Yields: true, Phases: routedPhases},

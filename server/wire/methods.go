@@ -73,7 +73,7 @@ type Method struct {
 	Reads   Facts
 	Changes Facts
 	Fold    bool // the first argument is a header's name: case does not count
-	Yields  bool // may wait in Lua: never asked ahead of the plugin
+	Yields  bool // may wait in Lua, or be long: never asked ahead of the plugin
 	Phases  Phases
 	Since   string // the first Kong that has it, where that is later than 3.4
 }

@@ -64,7 +64,13 @@ var results = map[string]func(*bridge.Call) (interface{}, error){
 		unnamed, named, err := c.ToCaptures()
 		return []interface{}{unnamed, named}, err
 	},
-	"Done": func(c *bridge.Call) (interface{}, error) { return nil, c.Done() },
+	"ToBytes": func(c *bridge.Call) (interface{}, error) { return c.ToBytes() },
+	"ToParsed": func(c *bridge.Call) (interface{}, error) {
+		body, mimetype, err := c.ToParsed()
+		return []interface{}{body, mimetype}, err
+	},
+	"Checked": func(c *bridge.Call) (interface{}, error) { return nil, c.Checked() },
+	"Done":    func(c *bridge.Call) (interface{}, error) { return nil, c.Done() },
 }
 
 func TestResults(t *testing.T) {
@@ -132,6 +138,17 @@ func TestResults(t *testing.T) {
 		{"ToTable", null, bridge.Table(nil), ""},
 		{"ToTable", []byte{0x81, 0xa1, 'a', 1}, bridge.Table{"a": 1.0}, ""},
 		{"ToTable", []byte{0x90}, bridge.Table(nil), "expected type: table"},
+		{"ToBytes", null, []byte(nil), ""},
+		{"ToBytes", str, []byte(text), ""},
+		{"ToBytes", bin, []byte(text), ""},
+		{"ToBytes", []byte{7}, []byte(nil), "expected type: string"},
+		{"ToParsed", null, list{nil, ""}, ""},
+		{"ToParsed", []byte{0x92, 0x81, 0xa1, 'a', 1, 0xa1, 'm'}, list{table{"a": 1.0}, "m"}, ""},
+		{"ToParsed", []byte{0x92, 0xc3, 0xc0}, list{true, ""}, ""},
+		{"ToParsed", []byte{0x91, 0xc3}, list{nil, ""}, "expected type: parsed body"},
+		{"ToParsed", str, list{nil, ""}, "expected type: parsed body"},
+		{"Checked", []byte{0xc3}, nil, ""},
+		{"Checked", null, nil, ""},
 		{"Done", []byte{0xc1}, nil, ""},
 	} {
 		t.Run(fmt.Sprintf("%s of %.20x", tc.how, tc.answer), func(t *testing.T) {

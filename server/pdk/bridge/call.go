@@ -189,6 +189,13 @@ func (c *Call) Number(n int) *Call {
 	return c.Int(n)
 }
 
+// Field adds a table with one field, a string, as an argument.
+func (c *Call) Field(name, s string) *Call {
+	c.count++
+	c.args = msgp.AppendString(msgp.AppendString(msgp.AppendMapHeader(c.args, 1), name), s)
+	return c
+}
+
 // Value adds an argument of any of the types that a Lua value can come from:
 // nil, bool, integers, floats, string, []byte (as base64 text, like go-pdk),
 // map[string]interface{} and []interface{} of these. Another type makes the

@@ -75,7 +75,7 @@ const (
 // Phases: rewrite, access, response, log.
 func (l Log) SetSerializeValue(key string, value interface{}, mode Mode) error {
 	return l.Ask(wire.LogSetSerializeValue).String(key).Value(value).
-		Value(map[string]interface{}{"mode": string(mode)}).Done()
+		Field("mode", string(mode)).Done()
 }
 
 // Levels of lines, as nginx counts.
