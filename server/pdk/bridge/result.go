@@ -54,15 +54,11 @@ func (c *Call) ToNumber() (float64, error) {
 	if err := c.get(); err != nil {
 		return 0, err
 	}
-	v, _, err := readValue(c.result, 0)
-	if err != nil || v == nil {
-		return 0, err
+	if msgp.IsNil(c.result) {
+		return 0, nil
 	}
-	n, ok := v.(float64)
-	if !ok {
-		return 0, ReturnTypeError("number")
-	}
-	return n, nil
+	n, _, err := readNumber(c.result)
+	return n, err
 }
 
 // ToBool runs the call and gives its result as a boolean: false for nil.

@@ -18,17 +18,8 @@ func readValue(b []byte, depth int) (interface{}, []byte, error) {
 		return nil, b, err
 	case msgp.BoolType:
 		return wrap(msgp.ReadBoolBytes(b))
-	case msgp.IntType:
-		n, b, err := msgp.ReadInt64Bytes(b)
-		return float64(n), b, err
-	case msgp.UintType:
-		n, b, err := msgp.ReadUint64Bytes(b)
-		return float64(n), b, err
-	case msgp.Float32Type:
-		n, b, err := msgp.ReadFloat32Bytes(b)
-		return float64(n), b, err
-	case msgp.Float64Type:
-		return wrap(msgp.ReadFloat64Bytes(b))
+	case msgp.IntType, msgp.UintType, msgp.Float32Type, msgp.Float64Type:
+		return wrap(readNumber(b))
 	case msgp.StrType:
 		return wrap(msgp.ReadStringBytes(b))
 	case msgp.BinType:
@@ -40,6 +31,24 @@ func readValue(b []byte, depth int) (interface{}, []byte, error) {
 		return readMap(b, depth)
 	}
 	return nil, b, fmt.Errorf("no value that Lua has: MessagePack type %s", msgp.NextType(b))
+}
+
+// readNumber decodes a number of any type.
+func readNumber(b []byte) (float64, []byte, error) {
+	switch msgp.NextType(b) {
+	case msgp.IntType:
+		n, b, err := msgp.ReadInt64Bytes(b)
+		return float64(n), b, err
+	case msgp.UintType:
+		n, b, err := msgp.ReadUint64Bytes(b)
+		return float64(n), b, err
+	case msgp.Float32Type:
+		n, b, err := msgp.ReadFloat32Bytes(b)
+		return float64(n), b, err
+	case msgp.Float64Type:
+		return msgp.ReadFloat64Bytes(b)
+	}
+	return 0, b, ReturnTypeError("number")
 }
 
 func wrap[T any](v T, b []byte, err error) (interface{}, []byte, error) { return v, b, err }
