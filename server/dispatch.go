@@ -30,6 +30,8 @@ func (r *reader) dispatch(head wire.Head, message []byte) (*event, error) {
 		return nil, r.start(s, head, body)
 	case wire.TypeClose:
 		return nil, n.dropInstance(head.Arg)
+	case wire.TypeCounters:
+		return nil, n.takeCounters(body)
 	}
 	return nil, fmt.Errorf("%w: message type %d from a worker", errProtocol, head.Type)
 }

@@ -11,6 +11,16 @@
 // the ring on until its RETURN is there; no other goroutine takes part. When a
 // handler is slow, the role is taken from it, and others read on.
 //
+// # Without shared memory
+//
+// Where the system refuses the segment, or WithCarrier says so (carrier.go), a
+// worker attaches by the socket. The session is the same, over rings in this
+// process's own memory: a pump (pump.go) is at their other end and carries the
+// frames over the control connection, in the format of stream.go. So reader,
+// events and limits do not know the difference; the end of a connection, in the
+// middle of a frame too, is the worker's death, and a word that makes no sense
+// ends the session.
+//
 // # What a plugin may rely on
 //
 // Handlers of one instance run side by side, as with go-pdk. A handler that

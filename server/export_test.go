@@ -11,3 +11,9 @@ func (s *Server) Resting() (n int) {
 	}
 	return n
 }
+
+// The stream's format, for the worker's end.
+var (
+	AppendFrame = appendFrame
+	ReadFrame   = readFrame
+)

@@ -36,6 +36,12 @@ func (r *record) Write(b []byte) (int, error) {
 	return r.text.Write(b)
 }
 
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
 func (r *record) option() server.Option {
 	return server.WithLogger(slog.New(slog.NewJSONHandler(r, nil)))
 }
@@ -433,7 +439,7 @@ func TestHelloThatMakesNoSense(t *testing.T) {
 	}{
 		{"magic", shm.Hello{Magic: 7, App: wire.Version, Kind: shm.HelloAttach}, shm.WelcomeBad, "magic 0x7"},
 		{"kind", shm.Hello{App: wire.Version, Kind: 9}, shm.WelcomeBad, "kind 9"},
-		{"version", shm.Hello{App: wire.Version + 1, Kind: shm.HelloAttach}, shm.WelcomeVersion, "bridge 1.2, server 1.1"},
+		{"version", shm.Hello{App: wire.Version + 1, Kind: shm.HelloAttach}, shm.WelcomeVersion, "bridge 2.3, server 2.2"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := shm.Dial(socket, tc.hello, patience)

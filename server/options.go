@@ -25,6 +25,7 @@ type options struct {
 	noMemo       bool
 	noPrefetch   bool
 	affinity     bool
+	carrier      Carrier
 }
 
 func defaults() options {
@@ -80,6 +81,19 @@ func WithRingCapacity(bytes int) Option {
 			return fmt.Errorf("ring capacity %d: want a power of two from %d to %d", bytes, ring.MinCapacity, ring.MaxCapacity)
 		}
 		o.ringCapacity = bytes
+		return nil
+	}
+}
+
+// WithCarrier sets what moves the frames. [CarrierSocket] refuses shared memory
+// to every worker, which then attaches by the socket. Otherwise a worker has
+// what it asks for: shared memory first, unless its operator chose the socket.
+func WithCarrier(c Carrier) Option {
+	return func(o *options) error {
+		if c != CarrierAuto && c != CarrierSocket {
+			return fmt.Errorf("carrier %d: want CarrierAuto or CarrierSocket", c)
+		}
+		o.carrier = c
 		return nil
 	}
 }

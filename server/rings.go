@@ -13,12 +13,13 @@ import (
 )
 
 // rings is a session's pair of rings with their doorbells: what the frames go
-// through. Reading is the affair of who has the reader role; writing is open to
-// every goroutine.
+// through. At their other end is the worker or, where shared memory is refused,
+// a pump (pump.go). Reading is the affair of who has the reader role; writing is
+// open to every goroutine.
 type rings struct {
 	segment  *shm.Segment
 	counters *wire.ServerCounters // in the segment; see each user for who writes what
-	bell     *shm.Bell            // rung by the worker
+	bell     bell                 // rung by the other end
 
 	worker   *wire.WorkerCounters
 	maxFrame int // longest frame in bytes
@@ -28,9 +29,24 @@ type rings struct {
 	mu       sync.Mutex // merges the writers: the ring has one producer
 	out      *ring.Producer
 	shut     bool                // no more access to the memory
-	doorbell *shm.Conn           // rings the worker; nil until it opened one
+	doorbell doorbell            // rings the other end; nil until it opened one
 	waiting  map[waiter]struct{} // writers that wait for room
 	starved  atomic.Int32        // len(waiting), for a look without the lock
+}
+
+// bell is what the reader sleeps on: a [shm.Bell], or a localBell. Its methods
+// may be called by several goroutines at once.
+type bell interface {
+	Ring() error
+	Wait() error // an error that wraps shm.ErrClosed after Close
+	Close() error
+}
+
+// doorbell wakes who is at the other end of the rings: a [shm.Conn], or a pump.
+// Ring never blocks.
+type doorbell interface {
+	Ring() error
+	Close() error
 }
 
 // waiter is how one waiting goroutine is woken; its capacity is 1, so that a
@@ -44,17 +60,42 @@ func (w waiter) wake() {
 	}
 }
 
-// newRings makes the segment of a session.
+// newRings makes the shared segment of a session. What it fails for is memory
+// or descriptors that the system refuses.
 func newRings(session uint32, capacity int) (*rings, error) {
-	size := ring.Size(capacity)
-	segment, err := shm.Create(fmt.Sprintf("kongring-%d", session), wire.Version, session,
-		size, size, wire.CountersSize, wire.CountersSize)
+	segment, err := shm.Create(fmt.Sprintf("kongring-%d", session), wire.Version, session, regions(capacity)...)
 	if err != nil {
 		return nil, err
 	}
-	r := &rings{segment: segment, waiting: map[waiter]struct{}{}}
+	bell, err := shm.NewBell()
+	if err != nil {
+		_ = segment.Close()
+		return nil, err
+	}
+	return openRings(segment, bell)
+}
+
+// newPrivateRings makes the segment of a session whose frames a pump carries.
+func newPrivateRings(session uint32, capacity int) (*rings, error) {
+	segment, err := shm.CreatePrivate(wire.Version, session, regions(capacity)...)
+	if err != nil {
+		return nil, err
+	}
+	return openRings(segment, newLocalBell())
+}
+
+// regions are the sizes of a segment's regions, in the order of their numbers.
+func regions(capacity int) []int {
+	size := ring.Size(capacity)
+	return []int{size, size, wire.CountersSize, wire.CountersSize}
+}
+
+// openRings owns segment and bell from then on.
+func openRings(segment *shm.Segment, bell bell) (*rings, error) {
+	r := &rings{segment: segment, bell: bell, waiting: map[waiter]struct{}{}}
 	if err := r.open(); err != nil {
 		_ = segment.Close()
+		_ = bell.Close()
 		return nil, err
 	}
 	return r, nil
@@ -76,8 +117,7 @@ func (r *rings) open() (err error) {
 	r.counters = wire.ServerCountersAt(r.segment.Region(wire.RegionServerCounters))
 	r.worker = wire.WorkerCountersAt(r.segment.Region(wire.RegionWorkerCounters))
 	r.worker.LogLevel = 8 // until the worker says otherwise
-	r.bell, err = shm.NewBell()
-	return err
+	return nil
 }
 
 // write sends a message, in pieces where it is longer than a frame; it may
@@ -227,7 +267,7 @@ func (r *rings) ringWorker() {
 
 // setDoorbell puts a new doorbell connection in the place of the old one,
 // which is closed. A ring that was lost in between is made good.
-func (r *rings) setDoorbell(c *shm.Conn) {
+func (r *rings) setDoorbell(c doorbell) {
 	r.mu.Lock()
 	old := r.doorbell
 	r.doorbell = c
@@ -242,7 +282,7 @@ func (r *rings) setDoorbell(c *shm.Conn) {
 
 // dropDoorbell forgets a doorbell connection that hung up, unless a newer one
 // took its place.
-func (r *rings) dropDoorbell(c *shm.Conn) {
+func (r *rings) dropDoorbell(c doorbell) {
 	r.mu.Lock()
 	if r.doorbell == c {
 		r.doorbell = nil

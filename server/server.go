@@ -36,6 +36,8 @@ type Server struct {
 	work    sync.WaitGroup
 	drain   atomic.Bool
 
+	memoryRefused atomic.Bool // the last shared segment could not be made
+
 	mu       sync.Mutex
 	listener *shm.Listener
 	sessions map[uint32]*session
@@ -86,15 +88,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A first segment now: if the system refuses shared memory, the operator
-	// hears of it at the start.
-	probe, err := newRings(0, s.options.ringCapacity)
-	if err != nil {
-		_ = listener.Close()
-		return err
-	}
-	probe.shutDown()
-	_ = probe.close()
+	s.probeMemory()
 
 	s.mu.Lock()
 	if s.closed || s.listener != nil {
@@ -105,7 +99,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.listener = listener
 	s.mu.Unlock()
 	spinUnit() // measured before the first worker waits for it
-	s.options.logger.Info("listening", "socket", listener.Path(), "plugins", s.names())
+	s.options.logger.Info("listening", "socket", listener.Path(), "carrier", s.options.carrier, "plugins", s.names())
 
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
@@ -223,7 +217,7 @@ func (s *Server) noteRefusal(conn *shm.Conn, reason string) {
 // serveConn serves a connection until its end.
 func (s *Server) serveConn(conn *shm.Conn, hello shm.Hello) {
 	switch hello.Kind {
-	case shm.HelloAttach:
+	case shm.HelloAttach, shm.HelloAttachSocket:
 		s.serveSession(conn, hello)
 	case shm.HelloDoorbell:
 		s.serveDoorbell(conn, hello)
@@ -240,6 +234,11 @@ func (s *Server) serveConn(conn *shm.Conn, hello shm.Hello) {
 
 func (s *Server) serveSession(conn *shm.Conn, hello shm.Hello) {
 	session, err := s.addSession(conn, hello)
+	if errors.Is(err, errNoMemory) {
+		// The worker comes back by the socket; the log has the reason.
+		_ = conn.Refuse(wire.Version, shm.WelcomeNoMemory, err.Error())
+		return
+	}
 	if err != nil {
 		s.refuse(conn, shm.WelcomeExhausted, err.Error())
 		return
@@ -259,11 +258,11 @@ func (s *Server) addSession(conn *shm.Conn, hello shm.Hello) (*session, error) {
 	if len(s.sessions) >= maxSessions {
 		return nil, fmt.Errorf("%d workers are attached: that is the limit", maxSessions)
 	}
-	s.lastID++
-	session, err := newSession(s, s.lastID, conn, hello)
+	session, err := newSession(s, s.lastID+1, conn, hello)
 	if err != nil {
 		return nil, err
 	}
+	s.lastID = session.id
 	s.counters.sessionsBegun.Add(1)
 	s.sessions[session.id] = session
 	return session, nil

@@ -31,6 +31,7 @@ type session struct {
 	hello  shm.Hello
 	conn   *shm.Conn // control connection: its hang-up is the worker's death
 	rings  *rings
+	pump   *pump // carries the rings' frames over conn; nil where they are shared
 	log    *slog.Logger
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
@@ -73,9 +74,11 @@ type slot struct {
 	pieces     []byte    // message that is not whole yet
 }
 
-// newSession makes the segment of a session; run starts it.
+// newSession makes the segment of a session; run starts it. The error wraps
+// errNoMemory where the worker may attach by the socket instead.
 func newSession(s *Server, id uint32, conn *shm.Conn, hello shm.Hello) (*session, error) {
-	rings, err := newRings(id, s.options.ringCapacity)
+	bySocket := hello.Kind == shm.HelloAttachSocket
+	rings, err := s.makeRings(id, bySocket)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +93,20 @@ func newSession(s *Server, id uint32, conn *shm.Conn, hello shm.Hello) (*session
 	if n.near, err = s.options.near(hello); err != nil {
 		n.log.Warn("affinity", "error", err)
 	}
+	if bySocket {
+		if n.pump, err = newPump(n); err != nil {
+			return nil, err
+		}
+	}
 	return n, nil
+}
+
+// carrier names what moves the session's frames.
+func (n *session) carrier() Carrier {
+	if n.pump != nil {
+		return CarrierSocket
+	}
+	return CarrierRing
 }
 
 // run serves the session until its end and gives back all that it holds. The
@@ -100,17 +116,14 @@ func (n *session) run() {
 	go func() { defer n.open.Done(); (&reader{session: n}).loop() }()
 	go func() { defer n.open.Done(); n.watchdog() }()
 
+	shared, _ := n.rings.bell.(*shm.Bell)
 	err := n.conn.Welcome(wire.Version, shm.Welcome{
 		Session: n.id, Token: n.token, Limit: uint32(n.server.options.maxMessage),
 	},
-		n.rings.segment, n.rings.bell)
+		n.rings.segment, shared)
 	if err == nil {
-		n.log.Info("worker attached", "segment", n.rings.segment.Size())
-		err = n.conn.Watch(func() {
-			n.log.Info("worker leaves")
-			n.rings.setDoorbell(nil)
-		})
-		if err == nil {
+		n.log.Info("worker attached", "carrier", n.carrier(), "segment", n.rings.segment.Size())
+		if err = n.attend(); err == nil {
 			err = errHangUp
 		}
 	}
@@ -125,6 +138,18 @@ func (n *session) run() {
 	if err := n.rings.close(); err != nil {
 		n.log.Error("close segment", "error", err)
 	}
+}
+
+// attend looks after the connection until the worker hangs up, which gives nil,
+// or the session ends.
+func (n *session) attend() error {
+	if n.pump != nil {
+		return n.pump.run()
+	}
+	return n.conn.Watch(func() {
+		n.log.Info("worker leaves")
+		n.rings.setDoorbell(nil)
+	})
 }
 
 // errHangUp says that a session ended in the ordinary way.
@@ -179,6 +204,9 @@ func (n *session) spawn(f func()) {
 func (n *session) ringWith(c *shm.Conn, h shm.Hello) error {
 	if subtle.ConstantTimeCompare(h.Token[:], n.token[:]) != 1 {
 		return errors.New("wrong token")
+	}
+	if n.pump != nil {
+		return errors.New("its frames come over the socket")
 	}
 	// Both in one: a worker that has its welcome may open the next connection,
 	// which must not be taken for the older of the two.

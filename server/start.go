@@ -18,6 +18,7 @@ var (
 	kongPrefix = flag.String("kong-prefix", "/usr/local/kong", "Kong's prefix: the socket is PREFIX/NAME.socket")
 	dump       = flag.Bool("dump", false, "print what Kong asks a plugin server, as JSON, and end")
 	socketPath = flag.String("socket", "", "path of the socket, instead of the one below -kong-prefix")
+	carrier    = flag.String("carrier", "auto", "what carries the messages: auto (shared memory where the system grants it, else the socket) or socket")
 	installDir = flag.String("install", "", "write the modules that Kong loads below this folder, and end")
 	help       = flag.Bool("help", false, "print this text and end")
 )
@@ -54,10 +55,18 @@ func SocketPath(name string) string {
 }
 
 // Run makes a server and serves until SIGTERM or SIGINT: then it takes no more
-// events, waits for those under way, and gives nil. With the flag -dump it
+// events, waits for those under way, and gives nil. The flag -carrier=socket is
+// [WithCarrier] with [CarrierSocket]. With the flag -dump it
 // prints what Kong asks for, with -install it writes what Kong loads, and gives
 // nil at once.
 func Run(opts ...Option) error {
+	switch *carrier {
+	case "auto": // as the options say
+	case "socket":
+		opts = append(opts[:len(opts):len(opts)], WithCarrier(CarrierSocket))
+	default:
+		return fmt.Errorf("flag -carrier=%s: want auto or socket", *carrier)
+	}
 	s, err := New(opts...)
 	if err != nil {
 		return err

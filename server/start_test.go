@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -263,26 +263,14 @@ func TestCloseReportsHandlersThatStay(t *testing.T) {
 	require.Eventually(t, func() bool { return s.Close() == nil }, patience, time.Millisecond)
 }
 
-// playServerWithoutMemory serves where the system refuses the segment.
-func playServerWithoutMemory(socket string) error {
+// playServerWithoutMemory serves where the system refuses shared segments.
+func playServerWithoutMemory(string) error {
 	signal.Ignore(syscall.SIGXFSZ)
 	limit := unix.Rlimit{Cur: 4096, Max: 4096}
 	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
 		return err
 	}
-	s, err := server.New(server.WithSocket(socket), obedient())
-	if err != nil {
-		return err
-	}
-	ctx, stop := context.WithTimeout(context.Background(), patience)
-	defer stop()
-	if err := s.Serve(ctx); err == nil || !strings.Contains(err.Error(), "create segment kongring-0 of ") || !errors.Is(err, unix.EFBIG) {
-		return fmt.Errorf("served without memory, or says otherwise: %w", err)
-	}
-	if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the socket stays: %w", err)
-	}
-	return nil
+	return server.StartServer(newEverything, "1.2.3", 77)
 }
 
 // play runs the test binary in a role and gives what it printed.
@@ -350,9 +338,53 @@ func TestStartServer(t *testing.T) {
 	}
 }
 
+// Where the system refuses shared memory, or the operator, workers are told so,
+// and attach by the socket. The log says it once.
 func TestMemoryIsRefused(t *testing.T) {
-	out, err := play(t, "no memory", socketPath(t), nil)
-	require.NoError(t, err, "%s", out)
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	for _, tc := range []struct {
+		name, role string
+		args       []string
+		reason     string
+		warns      int
+	}{
+		{"system", "no memory", nil, "create segment of [0-9]+ bytes: fallocate: file too large", 1},
+		{"operator", "plugin", []string{"-carrier", "socket"}, "the plugin server was told to use the socket", 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			socket := socketPath(t)
+			cmd := command(tc.role, "", append(tc.args, "-socket", socket)...)
+			log := new(record)
+			cmd.Stderr = log
+			require.NoError(t, cmd.Start())
+			t.Cleanup(func() { _ = cmd.Process.Kill() })
+			listening(t, socket)
+			require.Equal(t, tc.warns, strings.Count(log.String(), "WARN"), "before the first worker comes")
+			for range 3 {
+				_, err := shm.Dial(socket, shm.Hello{Kind: shm.HelloAttach, App: wire.Version}, patience)
+				require.ErrorIs(t, err, shm.ErrRefused)
+				require.Regexp(t, fmt.Sprintf("status %d: no shared memory: %s", shm.WelcomeNoMemory, tc.reason), err.Error())
+			}
+			w := attachSocket(t, socket)
+			require.EqualValues(t, 1, w.instance(filepath.Base(exe), `{}`))
+			stats, err := server.Inspect(socket, patience)
+			require.NoError(t, err)
+			require.Equal(t, "socket", stats.Sessions[0].Carrier)
+			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+			require.NoError(t, cmd.Wait())
+			require.Len(t, regexp.MustCompile("(?m)WARN.*"+tc.reason).FindAllString(log.String(), -1), tc.warns, log)
+			require.Equal(t, tc.warns, strings.Count(log.String(), "WARN"))
+		})
+	}
+}
+
+func TestUnknownCarrier(t *testing.T) {
+	out, err := command("plugin", "", "-carrier", "pigeon").CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "flag -carrier=pigeon: want auto or socket")
+	_, err = server.New(server.WithCarrier(7))
+	require.ErrorContains(t, err, "carrier 7")
 }
 
 // playAttach attaches to a server and prints why it may not.

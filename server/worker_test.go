@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"log/slog"
 	"os"
@@ -83,11 +84,24 @@ type worker struct {
 	doorbell *shm.Attachment
 	in       *ring.Consumer
 	out      *ring.Producer
+	stream   *bufio.Reader // in the place of rings and doorbell, over the socket
+	buf      []byte        // of the last frame of stream
 	next     uint32
 }
 
+// overSocket makes the workers of a test attach by the socket.
+func overSocket(t testing.TB) {
+	bySocket = true
+	t.Cleanup(func() { bySocket = false })
+}
+
+var bySocket bool
+
 func attach(t testing.TB, socket string) *worker {
 	t.Helper()
+	if bySocket {
+		return attachSocket(t, socket)
+	}
 	a, err := shm.Dial(socket, shm.Hello{Kind: shm.HelloAttach, App: wire.Version, CPU: shm.CPUUnknown}, patience)
 	require.NoError(t, err)
 	w := &worker{t: t, a: a}
@@ -103,10 +117,27 @@ func attach(t testing.TB, socket string) *worker {
 	return w
 }
 
+func attachSocket(t testing.TB, socket string) *worker {
+	t.Helper()
+	a, err := shm.Dial(socket, shm.Hello{Kind: shm.HelloAttachSocket, App: wire.Version, CPU: shm.CPUUnknown}, patience)
+	require.NoError(t, err)
+	w := &worker{t: t, a: a, stream: bufio.NewReader(a)}
+	w.out, err = ring.NewProducer(a.Segment.Region(wire.RegionToServer)) // for its limit
+	require.NoError(t, err)
+	t.Cleanup(w.hangUp)
+	return w
+}
+
 func (w *worker) hangUp() {
-	_ = w.doorbell.Close()
+	if w.doorbell != nil {
+		_ = w.doorbell.Close()
+	}
 	_ = w.a.Close()
 }
+
+// overdue hangs up after a while, which ends a wait that is not over yet. The
+// caller stops it.
+func (w *worker) overdue() *time.Timer { return time.AfterFunc(patience, w.hangUp) }
 
 // send writes a message, in as many frames as it takes.
 func (w *worker) send(head wire.Head, body []byte) {
@@ -124,6 +155,11 @@ func (w *worker) send(head wire.Head, body []byte) {
 
 // sendFrame writes one frame, whatever stands in it.
 func (w *worker) sendFrame(frame []byte, more bool) error {
+	if w.stream != nil {
+		defer w.overdue().Stop()
+		_, err := w.a.Write(server.AppendFrame(nil, ring.Frame{Payload: frame, More: more}))
+		return err
+	}
 	for {
 		ok, err := w.out.Write(frame, more)
 		if err == nil && w.out.ClaimWake() {
@@ -151,8 +187,7 @@ func (w *worker) waitRing() error {
 // waitHangUp waits until the server hung up the session's connection.
 func (w *worker) waitHangUp() {
 	w.t.Helper()
-	overdue := time.AfterFunc(patience, func() { _ = w.doorbell.Close(); _ = w.a.Close() })
-	defer overdue.Stop()
+	defer w.overdue().Stop()
 	for {
 		if err := w.a.WaitRing(); err != nil {
 			require.NotErrorIs(w.t, err, shm.ErrClosed, "the server did not hang up")
@@ -173,26 +208,9 @@ func (w *worker) receive() (wire.Head, []byte) {
 func (w *worker) receiveOrEnd() (wire.Head, []byte, error) {
 	var whole []byte
 	for {
-		frame, ok, err := w.in.Read(nil)
-		if err == nil && w.in.ClaimWake() {
-			err = w.a.Bell.Ring()
-		}
+		frame, err := w.frame()
 		if err != nil {
 			return wire.Head{}, nil, err
-		}
-		if !ok {
-			if w.in.Sleep() {
-				if w.in.ClaimWake() {
-					if err := w.a.Bell.Ring(); err != nil {
-						return wire.Head{}, nil, err
-					}
-				}
-				if err := w.waitRing(); err != nil {
-					return wire.Head{}, nil, err
-				}
-				w.in.Awake()
-			}
-			continue
 		}
 		head, body, err := wire.ReadHead(frame.Payload)
 		if err != nil {
@@ -201,6 +219,36 @@ func (w *worker) receiveOrEnd() (wire.Head, []byte, error) {
 		whole = append(whole, body...)
 		if !frame.More {
 			return head, whole, nil
+		}
+	}
+}
+
+// frame waits for the next frame.
+func (w *worker) frame() (frame ring.Frame, err error) {
+	if w.stream != nil {
+		defer w.overdue().Stop()
+		frame, err = server.ReadFrame(w.stream, w.buf, w.out.MaxPayload())
+		w.buf = frame.Payload
+		return frame, err
+	}
+	for {
+		frame, ok, err := w.in.Read(nil)
+		if err == nil && w.in.ClaimWake() {
+			err = w.a.Bell.Ring()
+		}
+		if ok || err != nil {
+			return frame, err
+		}
+		if w.in.Sleep() {
+			if w.in.ClaimWake() {
+				if err := w.a.Bell.Ring(); err != nil {
+					return frame, err
+				}
+			}
+			if err := w.waitRing(); err != nil {
+				return frame, err
+			}
+			w.in.Awake()
 		}
 	}
 }

@@ -80,8 +80,8 @@ func (c *Conn) Peek(timeout time.Duration) (byte, error) {
 	return b[0], nil
 }
 
-// Read implements io.Reader for connections that do not say hello. It gives
-// ErrClosed when this side closed.
+// Read implements io.Reader for connections that do not say hello, and for what
+// follows a HelloAttachSocket. It gives ErrClosed when this side closed.
 func (c *Conn) Read(b []byte) (int, error) {
 	n, err := c.socket.Read(b)
 	return n, closed(err)
@@ -107,7 +107,7 @@ func (c *Conn) ReadHello(app uint32, timeout time.Duration) (Hello, error) {
 	case h.Version != Version || h.App != app:
 		return h, fmt.Errorf("%w: bridge %d.%d, server %d.%d: install the bridge and build the plugin from the same kongring",
 			ErrVersion, h.Version, h.App, Version, app)
-	case h.Kind != HelloAttach && h.Kind != HelloDoorbell && h.Kind != HelloInspect:
+	case h.Kind < HelloAttach || h.Kind > HelloAttachSocket:
 		return h, fmt.Errorf("%w: kind %d", ErrHello, h.Kind)
 	}
 	return h, nil
@@ -115,13 +115,17 @@ func (c *Conn) ReadHello(app uint32, timeout time.Duration) (Hello, error) {
 
 // Welcome accepts the peer. w says what it is told; magic and version are
 // filled in. seg and bell, both or neither, are handed over: the peer gets
-// descriptors of its own.
+// descriptors of its own. A private seg comes without a bell, and the peer gets
+// its header.
 func (c *Conn) Welcome(app uint32, w Welcome, seg *Segment, bell *Bell) error {
 	w.Magic, w.Version, w.App, w.Status = Magic, Version, app, WelcomeOK
 	if seg == nil {
 		return c.send(&w, nil)
 	}
 	w.SegmentSize = seg.header.Size
+	if seg.file == nil {
+		return c.send(&w, nil, bytesOf(&seg.header)...)
+	}
 	return withFD(seg.file, func(segment int) error {
 		return withFD(bell.file, func(doorbell int) error {
 			return c.send(&w, unix.UnixRights(segment, doorbell))
@@ -137,11 +141,12 @@ func (c *Conn) Refuse(app, status uint32, reason string) error {
 	return c.send(&w, nil)
 }
 
-// send writes a welcome. It cannot block: it is the first that is written to
-// the connection, and shorter than any socket buffer.
-func (c *Conn) send(w *Welcome, rights []byte) error {
-	n, _, err := c.socket.WriteMsgUnix(bytesOf(w), rights, nil)
-	if err == nil && n != WelcomeSize {
+// send writes a welcome and what belongs to it. It cannot block: it is the first
+// that is written to the connection, and shorter than any socket buffer.
+func (c *Conn) send(w *Welcome, rights []byte, more ...byte) error {
+	message := append(bytesOf(w), more...) // a copy, if there is more
+	n, _, err := c.socket.WriteMsgUnix(message, rights, nil)
+	if err == nil && n != len(message) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
@@ -150,11 +155,14 @@ func (c *Conn) send(w *Welcome, rights []byte) error {
 	return nil
 }
 
-// Write sends text, behind the welcome of a HelloInspect or where there is no
-// welcome, within the timeout.
+// Write sends text, behind a welcome or where there is no welcome, within the
+// timeout. 0 waits as long as it takes, on a connection where no call before had
+// a timeout. It may run beside a Read.
 func (c *Conn) Write(text []byte, timeout time.Duration) error {
-	if err := c.socket.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-		return fmt.Errorf("write: %w", closed(err))
+	if timeout > 0 {
+		if err := c.socket.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+			return fmt.Errorf("write: %w", closed(err))
+		}
 	}
 	if _, err := c.socket.Write(text); err != nil {
 		return fmt.Errorf("write: %w", closed(err))

@@ -30,6 +30,7 @@ func TestReadHello(t *testing.T) {
 		"attach":   shm.HelloAttach,
 		"doorbell": shm.HelloDoorbell,
 		"inspect":  shm.HelloInspect,
+		"socket":   shm.HelloAttachSocket,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, peer := rawPair(t)
@@ -62,10 +63,10 @@ func TestReadHelloRefuses(t *testing.T) {
 		says string
 	}{
 		{"magic", func(h *shm.Hello) { h.Magic = 0xbad }, shm.ErrHello, "magic 0xbad, want 0x3147524b"},
-		{"version", func(h *shm.Hello) { h.Version = 99 }, shm.ErrVersion, "bridge 99.7, server 1.7"},
-		{"app", func(h *shm.Hello) { h.App = 98 }, shm.ErrVersion, "bridge 1.98, server 1.7"},
+		{"version", func(h *shm.Hello) { h.Version = 99 }, shm.ErrVersion, "bridge 99.7, server 2.7"},
+		{"app", func(h *shm.Hello) { h.App = 98 }, shm.ErrVersion, "bridge 2.98, server 2.7"},
 		{"no kind", func(h *shm.Hello) { h.Kind = 0 }, shm.ErrHello, "kind 0"},
-		{"unknown kind", func(h *shm.Hello) { h.Kind = 4 }, shm.ErrHello, "kind 4"},
+		{"unknown kind", func(h *shm.Hello) { h.Kind = 5 }, shm.ErrHello, "kind 5"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, peer := rawPair(t)

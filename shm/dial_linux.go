@@ -19,8 +19,8 @@ var ErrRefused = errors.New("refused by the server")
 // inside nginx, for tests and tools.
 type Attachment struct {
 	Welcome Welcome
-	Segment *Segment // nil unless the hello was HelloAttach
-	Bell    *Bell    // rings the server; nil likewise
+	Segment *Segment // of a HelloAttach, or a private one of a HelloAttachSocket
+	Bell    *Bell    // rings the server; nil unless the hello was HelloAttach
 
 	socket *net.UnixConn
 }
@@ -87,7 +87,24 @@ func (a *Attachment) greet(h Hello, timeout time.Duration) error {
 		a.Bell = OpenBell(files[1])
 		files = nil
 	}
+	if h.Kind == HelloAttachSocket {
+		if a.Segment, err = a.imitate(h.App); err != nil {
+			return err
+		}
+	}
 	return a.socket.SetDeadline(time.Time{})
+}
+
+// imitate makes a private segment like the server's.
+func (a *Attachment) imitate(app uint32) (*Segment, error) {
+	var h Header
+	if _, err := io.ReadFull(a.socket, bytesOf(&h)); err != nil {
+		return nil, fmt.Errorf("read segment header: %w", err)
+	}
+	if err := h.check(a.Welcome.SegmentSize, app); err != nil {
+		return nil, err
+	}
+	return private(h), nil
 }
 
 // receive reads the welcome and the descriptors that came with it.
@@ -140,6 +157,20 @@ func (a *Attachment) WaitRing() error {
 	var b [64]byte
 	_, err := a.socket.Read(b[:])
 	return closed(err)
+}
+
+// Read implements io.Reader for what follows the welcome of a
+// HelloAttachSocket. It gives io.EOF when the server hangs up and ErrClosed
+// after Close. It may run beside a Write.
+func (a *Attachment) Read(b []byte) (int, error) {
+	n, err := a.socket.Read(b)
+	return n, closed(err)
+}
+
+// Write implements io.Writer likewise.
+func (a *Attachment) Write(b []byte) (int, error) {
+	n, err := a.socket.Write(b)
+	return n, closed(err)
 }
 
 // Leave tells the server that this side shuts down: see LeaveByte.

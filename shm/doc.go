@@ -20,6 +20,10 @@
 // last mapping and the last descriptor are gone, however the processes died:
 // nothing can go stale.
 //
+// Where the system refuses such a file, a worker attaches with HelloAttachSocket:
+// each side has a segment with the same header in its own memory
+// ([CreatePrivate]), and the connection carries what the two exchange.
+//
 // # Who wakes whom
 //
 // The creating side sleeps on a [Bell], an eventfd: a goroutine that waits is

@@ -69,8 +69,8 @@ func TestAttachRefusesHeader(t *testing.T) {
 		says string
 	}{
 		{"magic", func(h *shm.Header) { h.Magic = 0xbad }, shm.ErrSegment, "magic 0xbad, want 0x3147524b"},
-		{"version", func(h *shm.Header) { h.Version = 99 }, shm.ErrVersion, "segment 99.7, this side 1.7"},
-		{"app", func(h *shm.Header) { h.App = 98 }, shm.ErrVersion, "segment 1.98, this side 1.7"},
+		{"version", func(h *shm.Header) { h.Version = 99 }, shm.ErrVersion, "segment 99.7, this side 2.7"},
+		{"app", func(h *shm.Header) { h.App = 98 }, shm.ErrVersion, "segment 2.98, this side 2.7"},
 		{"smaller than the file", func(h *shm.Header) { h.Size = 5 * 4096 }, shm.ErrSegment, "size 20480 in a file of 24576 bytes"},
 		{"larger than the file", func(h *shm.Header) { h.Size = 7 * 4096 }, shm.ErrSegment, "size 28672 in a file of 24576 bytes"},
 		{"entry size", func(h *shm.Header) { h.RegionSize = 16 }, shm.ErrSegment, "3 regions with entries of 16 bytes"},
@@ -290,7 +290,7 @@ func TestDialDescriptors(t *testing.T) {
 		{"late", shm.HelloAttach, goodWelcome(), h, 2, 100, shm.ErrSegment, "0 descriptors, want 2"},
 		{"with half a welcome", shm.HelloAttach, goodWelcome()[:128], h, 2, 0, io.EOF, "read welcome"},
 		{"with rubbish", shm.HelloAttach, make([]byte, 256), h, 2, 0, shm.ErrRefused, "magic 0x0"},
-		{"of another version", shm.HelloAttach, goodWelcome(), wrongApp, 2, 0, shm.ErrVersion, "segment 1.98"},
+		{"of another version", shm.HelloAttach, goodWelcome(), wrongApp, 2, 0, shm.ErrVersion, "segment 2.98"},
 		{"of no segment", shm.HelloAttach, goodWelcome(), shm.Header{}, 2, 0, shm.ErrSegment, "magic 0x0"},
 		{"for a doorbell", shm.HelloDoorbell, goodWelcome(), h, 2, 0, nil, ""},
 	} {
@@ -444,7 +444,7 @@ func FuzzHello(f *testing.F) {
 			require.EqualValues(t, shm.Magic, h.Magic)
 			require.EqualValues(t, shm.Version, h.Version)
 			require.EqualValues(t, app, h.App)
-			require.Contains(t, []uint32{shm.HelloAttach, shm.HelloDoorbell, shm.HelloInspect}, h.Kind)
+			require.Contains(t, []uint32{shm.HelloAttach, shm.HelloDoorbell, shm.HelloInspect, shm.HelloAttachSocket}, h.Kind)
 		}
 	})
 }

@@ -7,7 +7,7 @@ import (
 
 // Version is the version of everything in this file. Two sides with different
 // versions refuse each other at the hello.
-const Version = 1
+const Version = 2
 
 // Magic starts a segment header, a hello and a welcome: "KRG1" in memory.
 const Magic = 0x3147524b
@@ -57,7 +57,7 @@ type Hello struct {
 	Magic   uint32
 	Version uint32
 	App     uint32
-	Kind    uint32    // HelloAttach, HelloDoorbell or HelloInspect
+	Kind    uint32    // one of the kinds below
 	Worker  uint32    // number of the worker, for logs
 	PID     uint32    // of the worker, for logs: the kernel's word counts
 	CPU     uint32    // the worker runs on, CPUUnknown if it is not pinned
@@ -76,6 +76,12 @@ const (
 	// HelloInspect asks for the server's figures: the welcome is followed by
 	// JSON text, then the server closes.
 	HelloInspect = 3
+	// HelloAttachSocket asks for a new session without shared memory. A Header
+	// follows the welcome: each side makes a segment of its own like it, which
+	// nobody else sees. What the regions' users carry from one segment to the
+	// other follows on the connection, both ways, in their own format. There is
+	// no LeaveByte.
+	HelloAttachSocket = 4
 )
 
 // CPUUnknown says in a hello that the worker is not bound to one CPU.
@@ -105,7 +111,8 @@ const (
 	WelcomeVersion   = 1 // the versions differ
 	WelcomeDenied    = 2 // the peer's uid may not attach
 	WelcomeBad       = 3 // the hello does not make sense
-	WelcomeExhausted = 4 // no more sessions, or the system refused memory
+	WelcomeExhausted = 4 // no more sessions
+	WelcomeNoMemory  = 5 // no shared memory here: HelloAttachSocket may do
 )
 
 // Sizes of the messages in bytes.
@@ -123,6 +130,7 @@ const LeaveByte = 'L'
 var (
 	_ = [1]struct{}{}[unsafe.Sizeof(Hello{})-HelloSize]
 	_ = [1]struct{}{}[unsafe.Sizeof(Welcome{})-WelcomeSize]
+	_ = [1]struct{}{}[unsafe.Sizeof(Header{})-32-8*MaxRegions]
 	_ = [1]struct{}{}[unsafe.Offsetof(Header{}.Regions)-32]
 	_ = [1]struct{}{}[unsafe.Sizeof(Region{})-8]
 )

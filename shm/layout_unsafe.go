@@ -10,6 +10,6 @@ const regionSize = uint32(unsafe.Sizeof(Region{}))
 func headerAt(mem []byte) *Header { return (*Header)(unsafe.Pointer(&mem[0])) }
 
 // bytesOf gives the memory of a message as it goes over the wire.
-func bytesOf[T Hello | Welcome](message *T) []byte {
+func bytesOf[T Hello | Welcome | Header](message *T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(message)), unsafe.Sizeof(*message))
 }

@@ -29,7 +29,7 @@ const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 type Segment struct {
 	header Header // private copy
 	mem    []byte
-	file   *os.File
+	file   *os.File // nil when the memory is this process's own
 }
 
 // Create makes a segment with one region for each of sizes, in bytes, all of
@@ -43,16 +43,33 @@ func Create(name string, app, session uint32, sizes ...int) (*Segment, error) {
 	}
 	fd, err := memfd(name)
 	if err != nil {
-		return nil, fmt.Errorf("create segment %s: memfd_create: %w", name, err)
+		return nil, fmt.Errorf("create segment: memfd_create: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), name)
 	s, err := fill(fd, header)
 	if err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("create segment %s of %d bytes: %w", name, header.Size, err)
+		return nil, fmt.Errorf("create segment of %d bytes: %w", header.Size, err)
 	}
 	s.file = file
 	return s, nil
+}
+
+// CreatePrivate makes a segment in the memory of this process, which cannot be
+// handed over: the peer of a HelloAttachSocket makes one like it. The arguments
+// are as in [Create]; it fails only where the sizes exceed the limit.
+func CreatePrivate(app, session uint32, sizes ...int) (*Segment, error) {
+	header, err := layOut(app, session, sizes)
+	if err != nil {
+		return nil, err
+	}
+	return private(header), nil
+}
+
+func private(h Header) *Segment {
+	mem := make([]byte, h.Size)
+	*headerAt(mem) = h
+	return &Segment{header: h, mem: mem}
 }
 
 // memfd asks for a file that can never be executed where the kernel knows the
@@ -230,10 +247,14 @@ func (s *Segment) Size() int { return int(s.header.Size) }
 // Session is the number that the creating side gave the segment.
 func (s *Segment) Session() uint32 { return s.header.Session }
 
-// Close unmaps the segment and closes its file. The caller makes sure that no
+// Close unmaps the segment and closes its file, where it has one. The caller makes sure that no
 // goroutine uses a region any more, now or later.
 func (s *Segment) Close() error {
 	if s.mem == nil {
+		return nil
+	}
+	if s.file == nil {
+		s.mem = nil
 		return nil
 	}
 	err := unix.Munmap(s.mem)

@@ -268,7 +268,7 @@ local _M = {
   START = 0xffffff00,
 
   -- Segment, hello and welcome
-  VERSION = 1,
+  VERSION = 2,
   MAGIC = 0x3147524b,
   MAX_REGIONS = 8,
   HEADER_SIZE = 4096,
@@ -276,18 +276,20 @@ local _M = {
   HELLO_ATTACH = 1,
   HELLO_DOORBELL = 2,
   HELLO_INSPECT = 3,
+  HELLO_ATTACH_SOCKET = 4,
   CPU_UNKNOWN = 0xffffffff,
   WELCOME_OK = 0,
   WELCOME_VERSION = 1,
   WELCOME_DENIED = 2,
   WELCOME_BAD = 3,
   WELCOME_EXHAUSTED = 4,
+  WELCOME_NO_MEMORY = 5,
   HELLO_SIZE = 48,
   WELCOME_SIZE = 256,
   LEAVE_BYTE = 76,
 
   -- Messages
-  APP = 1,
+  APP = 2,
   REGION_TO_SERVER = 0,
   REGION_TO_WORKER = 1,
   REGION_SERVER_COUNTERS = 2,
@@ -305,6 +307,7 @@ local _M = {
   TYPE_DONE = 8,
   TYPE_CANCEL = 9,
   TYPE_PROFILE = 10,
+  TYPE_COUNTERS = 11,
   ARG_METHOD = 65535,
   ARG_WRITES = 16,
   NO_VALUE = 0xffffffff,

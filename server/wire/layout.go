@@ -8,7 +8,7 @@ import (
 // Version is the version of this package's messages, counters and method
 // table. It travels as the application version of hello and segment; the two
 // sides refuse each other when it differs.
-const Version = 1
+const Version = 2
 
 // Regions of a session's segment.
 const (
@@ -34,6 +34,8 @@ const (
 //	Cancel   worker  status   –                text
 //	Profile  server  phase    instance         version (u32), number (u16), for each
 //	                                           getter: method (u16), array of arguments
+//	Counters worker  –        –                WorkerCounters as they lie in memory: only
+//	                                           over the socket, where nobody else sees them
 //
 // A server's message to a slot brings the writes that the handler made since
 // the last one: arg holds their number in its upper 16 bits, and the method, if
@@ -69,16 +71,17 @@ const MaxSlots = 4096
 
 // Types of message.
 const (
-	TypeStart   = 1
-	TypeStarted = 2
-	TypeClose   = 3
-	TypeEvent   = 4
-	TypeCall    = 5
-	TypeReturn  = 6
-	TypeExit    = 7
-	TypeDone    = 8
-	TypeCancel  = 9
-	TypeProfile = 10
+	TypeStart    = 1
+	TypeStarted  = 2
+	TypeClose    = 3
+	TypeEvent    = 4
+	TypeCall     = 5
+	TypeReturn   = 6
+	TypeExit     = 7
+	TypeDone     = 8
+	TypeCancel   = 9
+	TypeProfile  = 10
+	TypeCounters = 11
 )
 
 // ArgMethod and ArgWrites are the parts of Arg in a server's message to a slot.
