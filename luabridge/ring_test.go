@@ -11,12 +11,19 @@ import (
 
 // TestLuaRing runs the Lua twins of the cases of ring/ring_test.go and
 // ring/hostile_test.go.
-func TestLuaRing(t *testing.T) {
+func TestLuaRing(t *testing.T) { runSpec(t, "spec/ring_spec.lua", 31) }
+
+// TestLuaStream runs the Lua twins of the cases of server/stream_test.go.
+func TestLuaStream(t *testing.T) { runSpec(t, "spec/stream_spec.lua", 9) }
+
+// runSpec runs a spec that prints a line for each of its cases.
+func runSpec(t *testing.T, path string, want int) {
+	t.Helper()
 	requireLuajit(t)
 	library, err := BuildHelper("cc", t.TempDir())
 	require.NoError(t, err)
 
-	cmd := exec.Command("luajit", "spec/ring_spec.lua")
+	cmd := exec.Command("luajit", path)
 	cmd.Env = append(os.Environ(), "LUA_PATH=./?.lua;;", "KONGRING_HELPER="+library)
 	out, err := cmd.CombinedOutput()
 	cases := 0
@@ -33,5 +40,5 @@ func TestLuaRing(t *testing.T) {
 		}
 	}
 	require.NoError(t, err, "luajit")
-	require.Equal(t, 31, cases, "cases of the spec that passed")
+	require.Equal(t, want, cases, "cases of the spec that passed")
 }

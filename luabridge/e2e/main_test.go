@@ -67,13 +67,22 @@ func config(probe object) testbed.Config {
 	}
 }
 
+// carrier is the flag of the plugin servers that start starts.
+var carrier string
+
+// overSocket makes the beds of a test use the socket.
+func overSocket(t *testing.T) {
+	carrier = "socket"
+	t.Cleanup(func() { carrier = "" })
+}
+
 // start puts a bed up until the test ends. change alters its options.
 func start(t *testing.T, change func(*testbed.Options)) *bed {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	dir, err := os.MkdirTemp("", "kr") // short: a socket lies in it
 	require.NoError(t, err)
-	o := testbed.Options{Build: build, Dir: dir, Config: config(nil)}
+	o := testbed.Options{Build: build, Dir: dir, Config: config(nil), Carrier: carrier}
 	if change != nil {
 		change(&o)
 	}

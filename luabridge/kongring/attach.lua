@@ -1,7 +1,8 @@
 --- Attaches the worker to a plugin server: hello, welcome, segment.
 --
--- Purpose: gets the shared memory of a new session and checks everything in
--- it that the server could have got wrong, before the first use.
+-- Purpose: gets the shared memory of a new session, or makes memory like it
+-- where the frames go over the socket, and checks everything in it that the
+-- server could have got wrong, before the first use.
 --
 -- Called by: bridge.lua. Phases: those that may sleep (timers).
 --
@@ -10,6 +11,8 @@
 
 local ffi = require "ffi"
 local layout = require "kongring.layout"
+local ring = require "kongring.ring"
+local semaphore = require "ngx.semaphore"
 local sys = require "kongring.sys"
 
 
@@ -25,6 +28,26 @@ local LOOK = 0.001
 local _M = {}
 
 
+-- What wakes the server's reader: an eventfd, or the pump's semaphore, since
+-- the pump is who reads the ring then.
+local Bell = {}
+Bell.__index = Bell
+
+
+function Bell:ring()
+  sys.ring(self.fd)
+end
+
+
+local PumpBell = {}
+PumpBell.__index = PumpBell
+
+
+function PumpBell:ring()
+  self.sema:post(1)
+end
+
+
 local function hello(kind, session, token)
   local h = ffi.new("kongring_hello")
   h.magic, h.version, h.app = layout.MAGIC, layout.VERSION, layout.APP
@@ -38,7 +61,8 @@ local function hello(kind, session, token)
 end
 
 
--- nil when a welcome says yes, else why not
+-- nil when a welcome says yes, else why not, and whether it is for want of
+-- shared memory
 local function refusal(w)
   if w.magic ~= layout.MAGIC then
     return fmt("the server's answer starts with 0x%08x: it is no kongring " ..
@@ -46,7 +70,8 @@ local function refusal(w)
   end
   if w.status ~= layout.WELCOME_OK then
     local n = math.min(w.reason_size, ffi.sizeof(w.reason))
-    return "the server refused: " .. ffi.string(w.reason, n)
+    return "the server refused: " .. ffi.string(w.reason, n),
+           w.status == layout.WELCOME_NO_MEMORY
   end
   if w.version ~= layout.VERSION or w.app ~= layout.APP then
     return fmt("versions differ: server %d.%d, bridge %d.%d", w.version,
@@ -55,24 +80,25 @@ local function refusal(w)
 end
 
 
--- waits for the welcome on fd; gives it and the two descriptors
+-- Waits for the welcome on fd; gives it and the two descriptors, or nil, what
+-- happened, and whether it is shared memory that this or the other side lacks.
 local function receive_welcome(fd)
   local w = ffi.new("kongring_welcome")
   local bytes = ffi.cast("uint8_t *", w)
   local got, memory, bell = 0, nil, nil
   local deadline = ngx.now() + PATIENCE
-  local err
+  local err, no_memory
   repeat
     local n, failed, first, second = sys.receive(fd, bytes + got,
                                                  layout.WELCOME_SIZE - got)
-    if first and memory then -- a second pair: nobody asked for it
+    if n and first and memory then -- a second pair: nobody asked for it
       sys.close(first)
       sys.close(second)
-    elseif first then
+    elseif n and first then
       memory, bell = first, second
     end
     if n == nil then
-      err = failed
+      err, no_memory = failed, first
     elseif n == 0 then
       err = "the server hung up"
     elseif n then
@@ -84,16 +110,18 @@ local function receive_welcome(fd)
     end
   until err or got == layout.WELCOME_SIZE
 
-  err = err or refusal(w)
+  if not err then
+    err, no_memory = refusal(w)
+  end
   if not err and not memory then
-    err = "the server's welcome carries no memory"
+    err, no_memory = "the server's welcome carries no memory", true
   end
   if err then
     if memory then
       sys.close(memory)
       sys.close(bell)
     end
-    return nil, err
+    return nil, err, no_memory
   end
   return w, memory, bell
 end
@@ -136,11 +164,23 @@ local function fault(h, size, session)
 end
 
 
--- maps the segment behind a descriptor
+-- the table of a segment from its checked header
+local function segment_of(header, base)
+  local regions = {}
+  for i = 0, header.count - 1 do
+    local r = header.regions[i]
+    regions[i] = { ptr = base + r.offset, size = tonumber(r.size) }
+  end
+  return { base = base, size = tonumber(header.size), regions = regions }
+end
+
+
+-- Maps the segment behind a descriptor; or nil, why not, and whether the
+-- memory was refused.
 local function map(memory, session)
   local base, size = sys.map(memory)
   if not base then
-    return nil, size
+    return nil, size, true
   end
   local err = size < layout.HEADER_SIZE and "a file of " .. size .. " bytes"
   local header = ffi.new("kongring_header")
@@ -152,25 +192,51 @@ local function map(memory, session)
     sys.unmap(base, size)
     return nil, "the segment lies about itself: " .. err
   end
-
-  local regions = {}
-  for i = 0, header.count - 1 do
-    local r = header.regions[i]
-    regions[i] = { ptr = base + r.offset, size = tonumber(r.size) }
-  end
-  return { base = base, size = size, regions = regions }
+  return segment_of(header, base)
 end
 
 
---- Attaches to the server at a path.
+-- Makes a segment like the one with this header, in memory of this worker. The
+-- garbage collector takes it when the table is gone.
+local function imitate(header, size, session)
+  local err = fault(header, size, session)
+  if err then
+    return nil, "the segment's header is wrong: " .. err
+  end
+  local memory = ffi.new("uint8_t[?]", size)
+  local segment = segment_of(header, ffi.cast("uint8_t *", memory))
+  segment.memory = memory
+  for _, i in ipairs({ layout.REGION_TO_SERVER, layout.REGION_TO_WORKER }) do
+    -- of one that holds no ring the session complains
+    ring.format(segment.regions[i].ptr, segment.regions[i].size)
+  end
+  return segment
+end
+
+
+local function close_shared(a)
+  sys.close(a.control)
+  sys.close(a.bell.fd)
+  sys.unmap(a.segment.base, a.segment.size)
+end
+
+
+local function close_socket(a)
+  a.socket:close()
+end
+
+
+--- Attaches to the server at a path, with rings in shared memory.
 -- @phases timer
 -- @tparam string path of the control socket
 -- @treturn table|nil the attachment: `id` of the session, `token`,
 -- `max_message` (longest message in bytes, either way), `segment`
--- (base, size, regions by number with ptr and size), and the descriptors
--- `control` and `bell`. All of it is the caller's, to give to `detach`.
+-- (base, size, regions by number with ptr and size), the descriptor `control`,
+-- and `bell`, whose method `ring` wakes the server. All of it is the caller's,
+-- to give to `detach`.
 -- @treturn string|nil why not
 -- @treturn boolean|nil nobody listens there
+-- @treturn boolean|nil shared memory is refused, by either side
 function _M.attach(path)
   local control, err, absent = sys.connect(path)
   if not control then
@@ -185,16 +251,16 @@ function _M.attach(path)
   end
   if not w then
     sys.close(control)
-    return nil, err
+    return nil, err, nil, bell
   end
 
-  local segment
-  segment, err = map(memory, w.session)
+  local segment, no_memory
+  segment, err, no_memory = map(memory, w.session)
   sys.close(memory) -- the mapping stays
   if not segment then
     sys.close(control)
     sys.close(bell)
-    return nil, err
+    return nil, err, nil, no_memory
   end
   return {
     id = tonumber(w.session),
@@ -202,18 +268,80 @@ function _M.attach(path)
     max_message = tonumber(w.limit),
     segment = segment,
     control = control,
-    bell = bell,
+    bell = setmetatable({ fd = bell }, Bell),
+    close = close_shared,
   }
 end
 
 
---- Gives back what `attach` gave. The server notices at once.
--- @phases all
+-- says hello over a cosocket; gives it and the welcome
+local function greet(path, h)
+  local socket = ngx.socket.tcp()
+  socket:settimeouts(PATIENCE * 1000, PATIENCE * 1000, PATIENCE * 1000)
+  local ok, err = socket:connect("unix:" .. path)
+  if not ok then
+    return nil, "failed to connect to " .. path .. ": " .. err
+  end
+  ok, err = socket:send(ffi.string(h, layout.HELLO_SIZE))
+  local text
+  if ok then
+    text, err = socket:receive(layout.WELCOME_SIZE)
+  end
+  local w = ffi.new("kongring_welcome")
+  if text then
+    ffi.copy(w, text, layout.WELCOME_SIZE)
+    err = refusal(w)
+  end
+  if err then
+    socket:close()
+    return nil, err
+  end
+  return socket, w
+end
+
+
+--- Attaches to the server at a path, with private rings whose frames go over
+-- the connection: `kongring.pump` carries them.
+-- @phases timer
+-- @tparam string path of the control socket
+-- @treturn table|nil the attachment, as `attach` gives it, but with `socket`, a
+-- cosocket of this timer, in the place of `control`, and with the semaphore
+-- `over`, which `detach` posts
+-- @treturn string|nil why not
+function _M.attach_socket(path)
+  local socket, w = greet(path, hello(layout.HELLO_ATTACH_SOCKET))
+  if not socket then
+    return nil, w
+  end
+  local header = ffi.new("kongring_header")
+  local text, err = socket:receive(ffi.sizeof(header))
+  local segment
+  if text then
+    ffi.copy(header, text, #text)
+    segment, err = imitate(header, tonumber(w.segment_size), w.session)
+  end
+  if not segment then
+    socket:close()
+    return nil, err
+  end
+  return {
+    id = tonumber(w.session),
+    max_message = tonumber(w.limit),
+    segment = segment,
+    socket = socket,
+    over = semaphore.new(),
+    bell = setmetatable({ sema = semaphore.new() }, PumpBell),
+    close = close_socket,
+  }
+end
+
+
+--- Gives back what `attach` or `attach_socket` gave. The server notices at
+-- once.
+-- @phases all; of a socket that no pump has yet, those of its timer
 -- @tparam table a the attachment; nobody uses its memory any more
 function _M.detach(a)
-  sys.close(a.control)
-  sys.close(a.bell)
-  sys.unmap(a.segment.base, a.segment.size)
+  a:close()
 end
 
 
@@ -225,25 +353,8 @@ end
 -- hang-up is the server's death
 -- @treturn string|nil why not
 function _M.open_doorbell(path, a)
-  local socket = ngx.socket.tcp()
-  socket:settimeouts(PATIENCE * 1000, PATIENCE * 1000, PATIENCE * 1000)
-  local ok, err = socket:connect("unix:" .. path)
-  if not ok then
-    return nil, "failed to connect to " .. path .. ": " .. err
-  end
-  local h = hello(layout.HELLO_DOORBELL, a.id, a.token)
-  ok, err = socket:send(ffi.string(h, layout.HELLO_SIZE))
-  local text
-  if ok then
-    text, err = socket:receive(layout.WELCOME_SIZE)
-  end
-  if text then
-    local w = ffi.new("kongring_welcome")
-    ffi.copy(w, text, layout.WELCOME_SIZE)
-    err = refusal(w)
-  end
-  if err then
-    socket:close()
+  local socket, err = greet(path, hello(layout.HELLO_DOORBELL, a.id, a.token))
+  if not socket then
     return nil, "failed to open a doorbell: " .. err
   end
   return socket

@@ -7,13 +7,20 @@
 -- worker shuts down, the thread leaves and the session goes on without it for
 -- the requests that are still there.
 --
+-- Where shared memory is refused, the thread attaches by the socket and pumps
+-- instead (pump.lua); the next time it attaches it tries shared memory first
+-- again. When the worker shuts down, a pump ends with the requests that are
+-- there, and a later one gets a session of its own.
+--
 -- Called by: handler.lua. Phases: `start` all, `session` those that may yield.
 --
 -- @module kongring.bridge
 
 
 local attach = require "kongring.attach"
+local carrier = require "kongring.carrier"
 local helper = require "kongring.helper"
+local pump = require "kongring.pump"
 local semaphore = require "ngx.semaphore"
 local sessions = require "kongring.session"
 local timer_at = require("kongring.timer").at
@@ -54,7 +61,7 @@ local mt = { __index = Bridge }
 local _M = {}
 
 
-local bridges = {} -- by path of the socket
+local bridges = {} -- by carrier and path of the socket
 
 
 -- The helper's clock against the system's, from the load of this module to
@@ -97,9 +104,9 @@ local function report_down(self, err, absent)
 end
 
 
--- makes a session with an open doorbell
+-- makes a session, with an open doorbell where there is no pump
 local function connect(self)
-  local attachment, err, absent = attach.attach(self.path)
+  local attachment, err, absent = carrier.attach(self)
   if not attachment then
     return nil, err, absent
   end
@@ -107,6 +114,10 @@ local function connect(self)
   session, err = sessions.new(attachment, ticks_per_us())
   if not session then
     return nil, err
+  end
+  self.pumped = attachment.over ~= nil
+  if self.pumped then
+    return session
   end
   local socket
   socket, err = attach.open_doorbell(self.path, attachment)
@@ -158,6 +169,9 @@ local function go_on(self, session)
   self.asked = now()
   self.running = false
   local ok, err = timer_at(0, run, self, session)
+  if not ok then
+    self.attaching = false
+  end
   if not ok and not exiting() then
     log(ERR, "[kongring] failed to make a timer: ", err)
     if session then
@@ -170,21 +184,37 @@ end
 -- attaches, with a back-off, until there is a session or the worker exits
 local function attach_patiently(self)
   local delay = BACK_OFF_MIN
-  while not exiting() do
+  repeat
     self.attaching = true
     local session, socket, absent = connect(self)
     self.attaching = false
     if session then
       log(NOTICE, "[kongring] attached to ", self.path, " as session ",
-          session.id)
+          session.id, self.pumped and " by the socket" or "")
       self.session, self.down = session, nil
       tell(self)
       return session, socket
     end
     report_down(self, socket, absent)
-    ngx.sleep(delay)
-    delay = min(delay * 2, BACK_OFF_MAX)
+    if not exiting() then
+      ngx.sleep(delay)
+      delay = min(delay * 2, BACK_OFF_MAX)
+    end
+  until exiting()
+end
+
+
+-- Looks after a session until it is over: reads its doorbell or, without one,
+-- pumps. True when another thread is to go on with the same session.
+local function attend(self, session, socket)
+  if not socket then
+    pump.run(session)
+    return false
   end
+  ngx.thread.spawn(session.look_on, session)
+  local again = read_doorbell(self, session, socket)
+  socket:close()
+  return again
 end
 
 
@@ -198,22 +228,22 @@ local function serve(self, session)
     if not socket then
       session:close(err)
     end
+  elseif exiting() and not self.pumped then
+    return
   end
-  while not exiting() or (session and not session.closed) do
-    if not socket then
+  while true do
+    if not session or session.closed then
       session, socket = attach_patiently(self)
       if not session then
-        break
+        return
       end
     end
-    ngx.thread.spawn(session.look_on, session)
-    local again = read_doorbell(self, session, socket)
-    socket:close()
-    if again then
+    if attend(self, session, socket) then
       return go_on(self, session)
     end
-    if self.leaving then
-      break
+    if self.leaving or exiting() then
+      self.leaving = true
+      return
     end
     log(WARN, "[kongring] session ", session.id, " with ", self.path,
         " ended: ", session.closed)
@@ -246,14 +276,23 @@ function run(premature, self, session)
 end
 
 
+local function nothing() end
+
+
 --- The worker shuts down: the server closes the doorbell, which ends the
--- thread at once, and the requests that are left look by themselves.
+-- thread at once, and the requests that are left look by themselves. A pump
+-- goes on until no request needs it.
 -- @phases timer
 function Bridge:leave()
   self.leaving = true
   local session = self.session
   if session and not session.closed then
     session:leave()
+    if self.pumped then
+      -- nginx calls this outside its loop, and sleeps before it looks for who
+      -- was woken: a timer ends that sleep
+      timer_at(0, nothing)
+    end
   end
 end
 
@@ -270,17 +309,21 @@ end
 --- The connection to the server at a path, started if it was not.
 -- @phases all but init
 -- @tparam string path of the control socket
+-- @tparam string wanted carrier, as in `kongring.carrier`
 -- @treturn table the bridge
-function _M.start(path)
-  local self = bridges[path]
+function _M.start(path, wanted)
+  local key = wanted .. " " .. path
+  local self = bridges[key]
   if not self then
     self = setmetatable({
       path = path,
+      wanted = wanted, -- carrier
+      pumped = false, -- the newest session goes over the socket
       sema = semaphore.new(),
       waiters = 0, -- requests that wait for the attachment
       attaching = true, -- one is being made
     }, mt)
-    bridges[path] = self
+    bridges[key] = self
   end
   if not self.asked then
     go_on(self)
@@ -290,9 +333,13 @@ function _M.start(path)
 end
 
 
--- whether the thread that ought to run does not
+-- whether the thread that ought to run does not: one that nginx had no place
+-- for, or a pump that left with the requests that were there
 local function stalled(self)
-  return not self.running and not self.leaving and now() - self.asked > 1
+  if self.leaving then
+    return self.pumped and not self.attaching
+  end
+  return not self.running and now() - self.asked > 1
 end
 
 
@@ -310,7 +357,8 @@ function Bridge:get()
     go_on(self)
   end
   local deadline = now() + ATTACH_WAIT
-  while self.attaching and not self.leaving and now() < deadline do
+  while self.attaching and (self.pumped or not self.leaving) and
+        now() < deadline do
     self.waiters = self.waiters + 1
     if not self.sema:wait(deadline - now()) then
       self.waiters = max(0, self.waiters - 1)

@@ -13,6 +13,7 @@
 
 
 local bridge = require "kongring.bridge"
+local carrier = require "kongring.carrier"
 local event = require "kongring.event"
 local layout = require "kongring.layout"
 local log_phase = require "kongring.log_phase"
@@ -78,6 +79,10 @@ local function check(o)
       error("kongring.handler: unknown phase " .. tostring(phase), 3)
     end
   end
+  if not carrier.known(o.carrier) then
+    error("kongring.handler: carrier is " .. tostring(o.carrier) ..
+          ', wanted "auto", "ring" or "socket"', 3)
+  end
   local policy = o.failure_policy
   if policy ~= nil and policy ~= "closed" and policy ~= "open" then
     error("kongring.handler: failure_policy is " .. tostring(policy) ..
@@ -91,13 +96,16 @@ end
 -- @tparam table o `name`, `version`, `priority` and `phases` of the plugin,
 -- `socket` of its server; optional: `timeout` in seconds for one event (60),
 -- `failure_policy` "closed" (503 while the server is out of reach) or "open"
--- (the request goes on without the plugin)
+-- (the request goes on without the plugin), `carrier` "ring", "socket" or
+-- "auto", which is the rings, and the socket where shared memory is refused
+-- (the environment variable KONGRING_CARRIER where it is set, else "auto")
 -- @treturn table the handler
 function _M.new(o)
+  o.carrier = o.carrier or os.getenv("KONGRING_CARRIER") or "auto"
   check(o)
   o.timeout = o.timeout or TIMEOUT
   function o.start()
-    o.bridge = bridge.start(o.socket)
+    o.bridge = bridge.start(o.socket, o.carrier)
     return o.bridge
   end
 

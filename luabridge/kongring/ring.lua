@@ -403,6 +403,22 @@ end
 local _M = {}
 
 
+--- Makes an empty ring in memory that is all zeros, before its first handle.
+-- @phases all
+-- @tparam cdata ptr start of the memory
+-- @tparam number size of it in bytes
+-- @treturn boolean|nil true
+-- @treturn string|nil why the memory does not hold a ring
+function _M.format(ptr, size)
+  local self, err = open(ptr, size)
+  if not self then
+    return nil, err
+  end
+  C.kongring_store(self.consumed_word, START)
+  return true
+end
+
+
 --- The writing handle of a formatted ring that was not yet written to.
 -- @phases all
 -- @tparam cdata ptr start of the ring's memory, which stays mapped

@@ -279,10 +279,16 @@ end
 
 
 --- Tells the server that this worker shuts down. From now on whoever waits
--- looks by itself.
+-- looks by itself. A pump goes on instead while it is needed.
 -- @phases all
 function Session:leave()
-  if not self.closed and not self.leaving then
+  if self.closed then
+    return
+  end
+  local pumped = self.attachment.over
+  if pumped then
+    pumped:post(1)
+  elseif not self.leaving then
     self.leaving = true
     sys.send(self.attachment.control, string.char(layout.LEAVE_BYTE), 1)
     self:wake_all()

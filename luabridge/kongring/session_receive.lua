@@ -12,7 +12,6 @@
 local ffi = require "ffi"
 local layout = require "kongring.layout"
 local prefetch = require "kongring.prefetch"
-local sys = require "kongring.sys"
 
 
 local cast = ffi.cast
@@ -43,7 +42,7 @@ local _M = {}
 function _M:claim_writer()
   if self.inn:claim_wake() then
     self.counters.doorbells = self.counters.doorbells + 1
-    sys.ring(self.attachment.bell)
+    self.attachment.bell:ring()
   end
 end
 

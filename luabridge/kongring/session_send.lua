@@ -11,7 +11,6 @@
 
 local ffi = require "ffi"
 local layout = require "kongring.layout"
-local sys = require "kongring.sys"
 
 
 local cast = ffi.cast
@@ -45,7 +44,7 @@ end
 function _M:wake_server()
   if self.out:claim_wake() then
     self.counters.doorbells = self.counters.doorbells + 1
-    sys.ring(self.attachment.bell)
+    self.attachment.bell:ring()
     return true
   end
   return false

@@ -143,7 +143,8 @@ message.iov, message.iov_len, message.control = vector, 1, control
 -- @treturn number|boolean|nil their number, 0 when the peer hung up; false
 -- when nothing has come yet; nil when something went wrong
 -- @treturn string|nil what went wrong
--- @treturn number|nil the first descriptor, the caller's from now on
+-- @treturn number|boolean|nil the first descriptor, the caller's from now on;
+-- with nil, true when it was the descriptors that did not come through
 -- @treturn number|nil the second one
 function _M.receive(fd, data, len)
   vector.base, vector.len = data, len
@@ -170,7 +171,7 @@ function _M.receive(fd, data, len)
     for _, extra in ipairs(fds) do
       C.kongring_close(extra)
     end
-    return nil, "failed to receive: " .. #fds .. " descriptors, wanted 2"
+    return nil, "failed to receive: " .. #fds .. " descriptors, wanted 2", true
   end
   return n, nil, fds[1], fds[2]
 end

@@ -46,12 +46,13 @@ local function corrupt(ok, err, why)
 end
 
 
--- what the Go side's ring.Format does, in memory of this process
+-- a ring in memory of this process
 local function new_ring(capacity)
   local size = layout.CONTROL_SIZE + capacity
   local mem = ffi.new("uint64_t[?]", size / 8)
   local control = ffi.cast("kongring_control *", mem)
-  control.consumed = layout.START
+  assert(ring.format(mem, size))
+  equal(layout.START, control.consumed, "consumed")
   local p = assert(ring.producer(mem, size))
   local c = assert(ring.consumer(mem, size))
   p.memory, c.memory = mem, mem -- a handle keeps no cdata alive itself

@@ -24,6 +24,7 @@ type Options struct {
 	Config   Config
 	Host     host.Options // Prefix, Config, LuaPath and Env are filled in
 	Args     []string     // more flags of the plugin server
+	Carrier  string       // its flag -carrier, "" as it is by default
 	NoServer bool         // the test starts the plugin server itself
 }
 
@@ -84,7 +85,11 @@ func (b *Bed) start(ctx context.Context) error {
 
 // StartServer starts the plugin server, the first time or after its end.
 func (b *Bed) StartServer(ctx context.Context) (err error) {
-	b.Server, err = StartServer(ctx, b.options.Build.Server, b.Socket(), b.path("server.log"), b.options.Args...)
+	args := b.options.Args
+	if b.options.Carrier != "" {
+		args = append([]string{"-carrier", b.options.Carrier}, args...)
+	}
+	b.Server, err = StartServer(ctx, b.options.Build.Server, b.Socket(), b.path("server.log"), args...)
 	return err
 }
 

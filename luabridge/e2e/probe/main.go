@@ -22,10 +22,16 @@ var (
 	ringBytes  = flag.Int("ring", 512<<10, "bytes of a ring")
 	maxMessage = flag.Int("max", 64<<20, "longest message in bytes")
 	sync       = flag.Bool("sync", false, "make every call a round trip")
+	noMemfd    = flag.Bool("no-memfd", false, "have the kernel refuse shared memory")
 )
 
 func main() {
 	flag.Parse()
+	if *noMemfd {
+		if err := refuseMemfd(); err != nil {
+			log.Fatal(err)
+		}
+	}
 	var all []server.Option
 	if *sync {
 		all = []server.Option{server.SyncWrites(), server.WithoutMemo(), server.WithoutPrefetch()}
