@@ -11,6 +11,7 @@
 
 local ffi = require "ffi"
 local layout = require "kongring.layout"
+local sys = require "kongring.sys"
 
 
 local cast = ffi.cast
