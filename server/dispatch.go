@@ -36,6 +36,9 @@ func (r *reader) dispatch(head wire.Head, message []byte) (*event, error) {
 	return nil, fmt.Errorf("%w: message type %d from a worker", errProtocol, head.Type)
 }
 
+// errGivenUp ends events that the worker does not wait for any more.
+var errGivenUp = fmt.Errorf("%w: the worker gave it up", bridge.ErrOver)
+
 // occupy gives a slot to a new conversation. One that still goes on is over by
 // that: the worker gave it up, and its Cancel found no room.
 func (s *slot) occupy(head wire.Head) error {
@@ -43,7 +46,7 @@ func (s *slot) occupy(head wire.Head) error {
 		return fmt.Errorf("%w: slot %d begins with generation %d again", errProtocol, head.Slot, head.Generation)
 	}
 	if s.event != nil {
-		s.event.cancelled(fmt.Errorf("%w: the worker gave it up", bridge.ErrOver))
+		s.event.cancelled(errGivenUp)
 	}
 	s.generation = head.Generation
 	return nil

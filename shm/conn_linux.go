@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,6 +31,10 @@ type Conn struct {
 
 	socket *net.UnixConn
 	raw    syscall.RawConn
+
+	ringing sync.Mutex
+	rang    error         // by ring, under ringing
+	ring    func(uintptr) // made once: a closure for each ring would be garbage
 }
 
 func newConn(socket *net.UnixConn) (*Conn, error) {
@@ -45,10 +50,14 @@ func newConn(socket *net.UnixConn) (*Conn, error) {
 	if err := errors.Join(err, inner); err != nil {
 		return nil, fmt.Errorf("read peer credentials: %w", err)
 	}
-	return &Conn{
+	c := &Conn{
 		Peer:   Peer{PID: int(cred.Pid), UID: cred.Uid, GID: cred.Gid},
 		socket: socket, raw: raw,
-	}, nil
+	}
+	c.ring = func(fd uintptr) {
+		_, c.rang = unix.SendmsgN(int(fd), one[:1], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	}
+	return c, nil
 }
 
 // Peek waits for the first byte within the timeout and gives it; what reads next
@@ -192,14 +201,14 @@ func (c *Conn) Watch(leave func()) error {
 // Ring sends one byte down a doorbell connection. It never blocks: a
 // connection that is full of rings has not been answered yet.
 func (c *Conn) Ring() error {
-	var failed error
-	err := c.raw.Control(func(fd uintptr) {
-		_, failed = unix.SendmsgN(int(fd), one[:1], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	})
-	if errors.Is(failed, unix.EAGAIN) {
-		failed = nil
+	c.ringing.Lock()
+	defer c.ringing.Unlock()
+	c.rang = nil
+	err := c.raw.Control(c.ring)
+	if errors.Is(c.rang, unix.EAGAIN) {
+		c.rang = nil
 	}
-	if err := errors.Join(closed(err), failed); err != nil {
+	if err := errors.Join(closed(err), c.rang); err != nil {
 		return fmt.Errorf("ring %s: %w", c.Peer, err)
 	}
 	return nil
