@@ -25,6 +25,8 @@ func stockResult(id wire.MethodID, data []byte) ([]byte, error) {
 		out, err = stockCaptures(data)
 	case kind == wire.ResultParsed:
 		out, err = stockParsed(data)
+	case id == wire.RequestGetQueryArg && msgp.NextType(data) == msgp.BoolType:
+		out = msgp.AppendString(nil, "") // an argument without a value
 	case wire.Methods[id].Class == wire.ClassChecked && msgp.IsNil(data):
 		err = errNotSaid
 	case isEntity(id) && emptyArray(data):

@@ -77,6 +77,8 @@ func TestStockResults(t *testing.T) {
 			method: "kong.request.get_header", args: list{"X"}, step: "Step", want: ""},
 		{name: "wrong type", ask: func(k *pdk.PDK) (interface{}, error) { return k.Request.GetPath() },
 			method: "kong.request.get_path", step: "Step", data: 7, want: "", err: "expected type: string"},
+		{name: "query argument without a value", ask: func(k *pdk.PDK) (interface{}, error) { return k.Request.GetQueryArg("q") },
+			method: "kong.request.get_query_arg", args: list{"q"}, step: "Step", data: true, want: ""},
 		{name: "integer", ask: func(k *pdk.PDK) (interface{}, error) { return k.Request.GetPort() },
 			method: "kong.request.get_port", step: "Step", data: 8443, want: 8443},
 		{name: "number", ask: func(k *pdk.PDK) (interface{}, error) { return k.Request.GetHttpVersion() },

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -28,13 +29,25 @@ func TestConformance(t *testing.T) {
 	t.Setenv("CONFORM_SECRET", "very secret")
 	for name, args := range map[string][]string{"fewer round trips": nil, "every call": {"-sync"}} {
 		t.Run(name, func(t *testing.T) {
-			conform.Run(t, conformanceHost(t, ctx, own, args))
+			conform.Run(t, conformanceHost(t, ctx, own, args, ""))
 		})
 	}
+	t.Run("stock", func(t *testing.T) {
+		p := conformanceHost(t, ctx, own, nil, stockHandler)
+		p.Carrier, p.Phases = conform.Stock, []string{"rewrite", "access", "response"}
+		conform.Run(t, p)
+	})
 }
 
-// conformanceHost is the host as a place for the suite.
-func conformanceHost(t *testing.T, ctx context.Context, own testbed.Build, args []string) conform.Place {
+// stockHandler runs the plugin without the bridge.
+const stockHandler = `return require("stock_handler").new {
+  name = "conform", socket = %q, phases = { "rewrite", "access", "response" },
+}
+`
+
+// conformanceHost is the host as a place for the suite; handler is a handler
+// for the plugin in place of the one that -install writes.
+func conformanceHost(t *testing.T, ctx context.Context, own testbed.Build, args []string, handler string) conform.Place {
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("x-other", "yes")
 	}))
@@ -44,6 +57,13 @@ func conformanceHost(t *testing.T, ctx context.Context, own testbed.Build, args 
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	out := filepath.Join(dir, "out")
 	require.NoError(t, os.WriteFile(out, nil, 0o666))
+	luaPath := []string{filepath.Join(own.Root, "luabridge", "e2e", "testdata", "lua")}
+	if handler != "" {
+		file := filepath.Join(dir, "front", "kong", "plugins", "conform", "handler.lua")
+		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, handler, filepath.Join(dir, "s")), 0o644))
+		luaPath = append(luaPath, filepath.Join(dir, "front"))
+	}
 	both := object{"out": out}
 	b, err := testbed.Start(ctx, testbed.Options{
 		Build: own, Dir: dir, Args: args,
@@ -58,7 +78,7 @@ func conformanceHost(t *testing.T, ctx context.Context, own testbed.Build, args 
 			},
 			"routes": []interface{}{object{"name": "r", "paths": []string{"/conform"}, "service": "s"}},
 		},
-		Host: host.Options{LuaPath: []string{filepath.Join(own.Root, "luabridge", "e2e", "testdata", "lua")}},
+		Host: host.Options{LuaPath: luaPath},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Stop(ctx)) })

@@ -28,10 +28,30 @@ import (
 // consumer "ann", and CONFORM_SECRET in the environment; 127.0.0.1 is trusted
 // and 192.0.2.1 is not.
 type Place struct {
-	URL    string   // without a slash at the end
-	Out    string   // the file that both plugins write to
-	Phases []string // that it runs: of rewrite, access, response, log
-	Client *http.Client
+	URL     string   // without a slash at the end
+	Out     string   // the file that both plugins write to
+	Phases  []string // that it runs: of rewrite, access, response, log
+	Client  *http.Client
+	Carrier Carrier
+}
+
+// Carrier says what gets lost on the way between Kong and the plugin server. The
+// zero value, the rings, loses nothing.
+type Carrier struct {
+	NoErrors bool              // errors that Lua gives behind a nil
+	Skip     map[string]string // methods that cannot be right, as in wire.Methods, and why
+}
+
+// Stock is the carrier of a Kong without the bridge, MsgPack:1. Its log phase is
+// another one than that of Lua plugins, so that a place has it not.
+var Stock = Carrier{
+	NoErrors: true,
+	Skip: map[string]string{
+		"Client.Authenticate":        "Kong loses arguments behind a nil",
+		"Request.GetBody":            "Kong loses arguments behind a nil, and the MIME type",
+		"ServiceResponse.GetBody":    "Kong loses the MIME type",
+		"ServiceResponse.GetHeaders": "Kong's table cannot be walked in the response phase",
+	},
 }
 
 // patience bounds the wait for an answer in the file.
@@ -71,12 +91,17 @@ type exchange struct {
 
 func (p Place) compare(t *testing.T, phase string, number int) {
 	c := cases[number]
+	if why := p.Carrier.Skip[c.name]; why != "" {
+		t.Skip("skipped: ", why)
+	}
 	inGo, inLua := p.ask(t, "go", phase, number, !c.ends()), p.ask(t, "lua", phase, number, !c.ends())
 	if c.ends() {
 		inGo.answer, inLua.answer = line{}, line{}
 	}
 	require.Empty(t, inLua.answer.Raised, "Lua raised")
-	if inLua.answer.Error == "" {
+	if inLua.answer.Error != "" && p.Carrier.NoErrors {
+		inGo.answer.Result = nil
+	} else if inLua.answer.Error == "" {
 		require.Empty(t, inGo.answer.Error, "error in Go")
 	} else {
 		require.Contains(t, inGo.answer.Error, inLua.answer.Error)
