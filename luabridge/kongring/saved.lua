@@ -146,7 +146,9 @@ local function query(s, max)
 end
 
 
--- a method that needs nothing of the request but its ngx.ctx, or not even that
+-- A method that needs nothing of the request but its ngx.ctx, or not even that.
+-- All events of the worker share one timer and so one ngx.ctx: a method that
+-- waits looks at it before, and not afterwards.
 local function in_ctx(name)
   return function(s, ...)
     ngx.ctx = s.ngx_ctx

@@ -12,12 +12,14 @@ import (
 	"github.com/kongring/kongring/server/pdk"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/pdk/client"
+	"github.com/kongring/kongring/server/pdk/log"
 	"github.com/kongring/kongring/server/wire"
 )
 
 // transport keeps what was sent and answers it.
 type transport struct {
 	answer []byte
+	level  int // 0 for all
 	sent   []message
 	ctx    context.Context
 }
@@ -45,7 +47,13 @@ func (t *transport) Get(c *bridge.Call) error {
 func (t *transport) Exit(c *bridge.Call)       { t.take(c, true) }
 func (t *transport) Context() context.Context  { return t.ctx }
 func (t *transport) Post(c *bridge.Call) error { return t.Get(c) }
-func (t *transport) LogLevel() int             { return 8 }
+
+func (t *transport) LogLevel() int {
+	if t.level != 0 {
+		return t.level
+	}
+	return int(log.LevelDebug)
+}
 
 func open(tr *transport) (*bridge.Call, *pdk.PDK) {
 	c := new(bridge.Call)
@@ -95,6 +103,21 @@ func methods() (names []string) {
 	return names
 }
 
+// asksNobody is the one method that is no call.
+const asksNobody = "Log.Enabled"
+
+func TestLogEnabled(t *testing.T) {
+	tr := &transport{level: 6}
+	c, kong := open(tr)
+	require.True(t, kong.Log.Enabled(log.LevelEmerg))
+	require.True(t, kong.Log.Enabled(log.LevelNotice))
+	require.False(t, kong.Log.Enabled(log.LevelInfo))
+	require.NoError(t, kong.Log.Info("a"))
+	require.Empty(t, tr.sent)
+	c.Close()
+	require.False(t, kong.Log.Enabled(log.LevelEmerg))
+}
+
 // methodsOf names the methods of a value of the PDK, and of values that a method
 // leads to.
 func methodsOf(name string, value reflect.Type) (names []string) {
@@ -102,6 +125,9 @@ func methodsOf(name string, value reflect.Type) (names []string) {
 	for i := range value.NumMethod() {
 		m := value.Method(i)
 		if _, promoted := shared.MethodByName(m.Name); promoted {
+			continue
+		}
+		if name+"."+m.Name == asksNobody {
 			continue
 		}
 		if m.Type == reflect.TypeOf(client.Client.TLS) {

@@ -35,3 +35,14 @@ func ContextOf(p PdkBridge) context.Context {
 	}
 	return p.call.transport.Context()
 }
+
+// LogLevelOf gives the level above which lines are not written, as nginx counts;
+// 0 when the event is over.
+func LogLevelOf(p PdkBridge) int {
+	p.call.mu.Lock()
+	defer p.call.mu.Unlock()
+	if p.life != p.call.life {
+		return 0
+	}
+	return p.call.transport.LogLevel()
+}

@@ -15,29 +15,48 @@ type Log struct{ bridge.PdkBridge }
 // New gives the Log of the event that b belongs to.
 func New(b bridge.PdkBridge) Log { return Log{b} }
 
+// Level is how grave a line is, as nginx counts: the lower, the graver.
+type Level int
+
+// The levels.
+const (
+	LevelEmerg Level = iota + 1
+	LevelAlert
+	LevelCrit
+	LevelErr
+	LevelWarn
+	LevelNotice
+	LevelInfo
+	LevelDebug
+)
+
+// Enabled tells whether Kong writes lines of a level now, for lines that cost
+// something to make. It asks nobody.
+func (l Log) Enabled(level Level) bool { return int(level) <= bridge.LogLevelOf(l.PdkBridge) }
+
 // Emerg writes a line to Kong's error log at level emerg.
-func (l Log) Emerg(args ...interface{}) error { return l.line(wire.LogEmerg, levelEmerg, args) }
+func (l Log) Emerg(args ...interface{}) error { return l.line(wire.LogEmerg, LevelEmerg, args) }
 
 // Alert writes a line to Kong's error log at level alert.
-func (l Log) Alert(args ...interface{}) error { return l.line(wire.LogAlert, levelAlert, args) }
+func (l Log) Alert(args ...interface{}) error { return l.line(wire.LogAlert, LevelAlert, args) }
 
 // Crit writes a line to Kong's error log at level crit.
-func (l Log) Crit(args ...interface{}) error { return l.line(wire.LogCrit, levelCrit, args) }
+func (l Log) Crit(args ...interface{}) error { return l.line(wire.LogCrit, LevelCrit, args) }
 
 // Err writes a line to Kong's error log at level err.
-func (l Log) Err(args ...interface{}) error { return l.line(wire.LogErr, levelErr, args) }
+func (l Log) Err(args ...interface{}) error { return l.line(wire.LogErr, LevelErr, args) }
 
 // Warn writes a line to Kong's error log at level warn.
-func (l Log) Warn(args ...interface{}) error { return l.line(wire.LogWarn, levelWarn, args) }
+func (l Log) Warn(args ...interface{}) error { return l.line(wire.LogWarn, LevelWarn, args) }
 
 // Notice writes a line to Kong's error log at level notice.
-func (l Log) Notice(args ...interface{}) error { return l.line(wire.LogNotice, levelNotice, args) }
+func (l Log) Notice(args ...interface{}) error { return l.line(wire.LogNotice, LevelNotice, args) }
 
 // Info writes a line to Kong's error log at level info.
-func (l Log) Info(args ...interface{}) error { return l.line(wire.LogInfo, levelInfo, args) }
+func (l Log) Info(args ...interface{}) error { return l.line(wire.LogInfo, LevelInfo, args) }
 
 // Debug writes a line to Kong's error log at level debug.
-func (l Log) Debug(args ...interface{}) error { return l.line(wire.LogDebug, levelDebug, args) }
+func (l Log) Debug(args ...interface{}) error { return l.line(wire.LogDebug, LevelDebug, args) }
 
 // Serialize gives the JSON text that Kong's logging plugins send.
 // Phases: log.
@@ -78,22 +97,10 @@ func (l Log) SetSerializeValue(key string, value interface{}, mode Mode) error {
 		Field("mode", string(mode)).Done()
 }
 
-// Levels of lines, as nginx counts.
-const (
-	levelEmerg = iota + 1
-	levelAlert
-	levelCrit
-	levelErr
-	levelWarn
-	levelNotice
-	levelInfo
-	levelDebug
-)
-
 // line sends args, which Lua writes one behind the other without a separator.
 // An error stands for its text. An argument of another type that Lua has not
 // gives an error and logs nothing.
-func (l Log) line(m wire.MethodID, level int, args []interface{}) error {
+func (l Log) line(m wire.MethodID, level Level, args []interface{}) error {
 	c := l.Ask(m)
 	for _, a := range args {
 		if err, ok := a.(error); ok {
@@ -101,5 +108,5 @@ func (l Log) line(m wire.MethodID, level int, args []interface{}) error {
 		}
 		c.Value(a)
 	}
-	return c.Log(level)
+	return c.Log(int(level))
 }
