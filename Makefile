@@ -53,7 +53,8 @@ unit: build
 race: build ## all Go tests under the race detector; the long ones run shorter
 	$(GO) test -race -short -timeout 10m ./...
 
-# A module of its own, with go-pdk in it, so that plugins do not require it.
+# A module of its own, with go-pdk in it, so that plugins do not require it. Not
+# from the cache: go test does not see what it reads outside.
 compat: ## compare the PDK with go-pdk, symbol by symbol
 	cd server/pdk/compat && $(GO) vet ./... && $(GO) test -count=1 ./...
 
