@@ -64,6 +64,18 @@ end
 local start_runner
 
 
+-- Wakes the timer that takes events. It is another timer that does so: see
+-- `rest` in session_wait.lua.
+local kicked = false
+local function kick()
+  kicked = false
+  if runner then
+    runner.sema:post(1)
+    ngx.sleep(0)
+  end
+end
+
+
 -- Takes what waits, until nothing waits and nothing of its own runs. After
 -- EVENTS_PER_TIMER another timer takes the rest: what a light thread cost is
 -- only given back at the end of its timer.
@@ -127,10 +139,10 @@ function _M.method(o)
     end
     last = last + 1
     waiting[last] = saved_request.capture(o, conf)
-    if runner then
-      runner.sema:post(1)
-    else
+    if not runner then
       start_runner()
+    elseif not kicked then
+      kicked = timer_at(0, kick) or false -- else it looks by itself, later
     end
   end
 end

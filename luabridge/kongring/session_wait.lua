@@ -81,7 +81,7 @@ end
 -- Makes sure that the server notices what was sent, and that somebody notices
 -- what it answers: the light thread that looks, which also rings the server,
 -- once for all that was sent in its turn; or the doorbell. False when there is
--- something to look at already.
+-- something to look at already. Second, whether somebody was just woken.
 local function arrange_wake(self)
   if self.looking then
     self.unrung = true
@@ -97,11 +97,11 @@ local function arrange_wake(self)
       self.unseen = 0
       self.looking, self.unrung = true, true
       self.looker:post(1)
-      return true
+      return true, true
     end
   end
-  self:wake_server()
-  return self.asleep or go_to_sleep(self)
+  self:wake_server() -- in the pump this is a semaphore as well
+  return self.asleep or go_to_sleep(self), true
 end
 
 
@@ -151,9 +151,7 @@ function _M:look_on()
       local turns = 0
       while self.looking and self.looker == looker do
         turns = look_once(self, turns)
-        if self.looking then
-          sleep(0)
-        end
+        sleep(0) -- also at the end: see rest
       end
     end
   end
@@ -178,10 +176,21 @@ local function receive(self, slot)
 end
 
 
--- yields until somebody has looked; false when the slot is another's meanwhile
-local function rest(self, slot, generation, left)
+-- Yields until somebody has looked; false when the slot is another's meanwhile.
+-- Who waits for a semaphore goes on at the end of a turn of nginx's loop. In
+-- OpenResty's nginx that is before what slept for 0 seconds goes on, and before
+-- timers without a delay: whom these wake would wait until something else ends
+-- nginx's own sleep. This may be one of them, so where it has woken somebody it
+-- does not let nginx sleep.
+local function rest(self, slot, generation, left, woke)
   slot.waiting = true
   self.waiters = self.waiters + 1
+  if woke then
+    sleep(0)
+    if not self:owns(slot, generation) then
+      return false
+    end
+  end
   if not self:yield(slot, generation, left) then
     return false
   end
@@ -211,7 +220,8 @@ local function await_on(self, slot, generation)
     if left <= 0 then
       return nil, "timeout"
     end
-    if arrange_wake(self) and not rest(self, slot, generation, left) then
+    local arranged, woke = arrange_wake(self)
+    if arranged and not rest(self, slot, generation, left, woke) then
       return nil, "gone"
     end
   end
@@ -239,9 +249,10 @@ function _M:await(slot, generation)
     end
   end
   -- others are under way: what comes while this one yields is for all of them
-  if arrange_wake(self) then
+  local arranged, woke = arrange_wake(self)
+  if arranged then
     local left = slot.deadline - now()
-    if left > 0 and not rest(self, slot, generation, left) then
+    if left > 0 and not rest(self, slot, generation, left, woke) then
       return nil, "gone"
     end
     if slot.type then
