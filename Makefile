@@ -17,7 +17,7 @@ PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit race compat fuzz model lint generate build install clean \
-        bench bench-quick bench-ring
+        bench bench-quick bench-ring soak
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ bench-quick: build ## the same, roughly, in under a minute; OUT=file.json
 
 bench-ring: build ## round trips through the ring beside the machine's own limit
 	$(GO) run ./bench/ring
+
+soak: build ## full load for MINUTES (10) over CARRIER (ring, or socket): memory and counters
+	$(GO) run ./bench/soak -minutes $(or $(MINUTES),10) -over $(or $(CARRIER),ring)
 
 clean: ## remove what was built
 	rm -f $(HELPER)

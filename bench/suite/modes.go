@@ -41,6 +41,11 @@ var modes = []mode{
 		name: "ring-sync", plugin: "calls", server: true, rings: true, args: []string{"-sync"}, event: true,
 	},
 	{
+		name: "socket", plugin: "calls", server: true, rings: true, args: []string{"-carrier", "socket"},
+		http: true, event: true,
+		label: "the plugin in Go, kongring without shared memory", colour: color.RGBA{R: 0x00, G: 0x9e, B: 0x73, A: 0xff},
+	},
+	{
 		name: "stock", plugin: "calls-stock", server: true, args: []string{"-sync"}, http: true, event: true,
 		label: "the plugin in Go, Kong's stock way", colour: color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
 	},

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,11 +24,8 @@ type run struct {
 // Run carries out a plan and says on progress how far it is.
 func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err error) {
 	report = Report{When: time.Now().UTC().Truncate(time.Second), Plan: plan, Machine: bench.Look(), Strays: strays()}
-	if _, err := exec.LookPath("wrk"); err != nil {
-		return report, fmt.Errorf("%w (Debian: apt-get install wrk)", err)
-	}
-	r := &run{Plan: plan, progress: progress}
-	if r.dir, err = os.MkdirTemp("", "kb"); err != nil {
+	r, err := prepare(ctx, plan, progress)
+	if err != nil {
 		return report, err
 	}
 	defer func() {
@@ -35,9 +33,6 @@ func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err
 			err = e
 		}
 	}()
-	if r.build, err = testbed.Compile(ctx, r.dir, "./bench/callserver"); err != nil {
-		return report, err
-	}
 	if len(report.Strays) > 0 {
 		r.say("these run already and may disturb: %v\n", report.Strays)
 	}
@@ -53,6 +48,22 @@ func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err
 	report.Took = time.Since(report.When).Round(time.Second).Seconds()
 	r.say("\r\033[K")
 	return report, nil
+}
+
+// prepare compiles what is measured. The caller removes the run's dir.
+func prepare(ctx context.Context, plan Plan, progress io.Writer) (*run, error) {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return nil, fmt.Errorf("%w (Debian: apt-get install wrk)", err)
+	}
+	dir, err := os.MkdirTemp("", "kb")
+	if err != nil {
+		return nil, err
+	}
+	build, err := testbed.Compile(ctx, dir, "./bench/callserver")
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &run{Plan: plan, progress: progress, dir: dir, build: build}, nil
 }
 
 func (r *run) say(format string, args ...interface{}) { fmt.Fprintf(r.progress, format, args...) }
