@@ -21,6 +21,45 @@
 // middle of a frame too, is the worker's death, and a word that makes no sense
 // ends the session.
 //
+// # Waiting
+//
+// Waking a thread on another core costs 3 to 6 µs on bare metal and about 30 µs
+// on a virtual machine, whatever the mechanism; a look at a word in memory costs
+// next to nothing. So each side climbs a ladder, and comes down from it by what
+// it measures. The figures are constants in reader.go, and in
+// luabridge/kongring/session_wait.lua for the worker.
+//
+// The reader here:
+//
+//  1. Looks. A frame that is there costs no more.
+//  2. Looks on, without rest for eagerMicros, then with its processor offered to
+//     other threads after each microsecond, up to lookMicros. A microsecond is
+//     counted in PAUSE instructions, which take from 5 to 140 cycles depending on
+//     the processor: spinUnit measures how many make one.
+//  3. Sleeps on the eventfd, after it has said so and looked once more.
+//
+// What counts is whether looking on paid, that is, whether a frame came. After
+// lookPatience times in a row in vain it is left out but for one time in
+// lookProbe; the first that pays brings it back. Where cores are scarce the
+// offer lets the worker, or whoever sends it requests, run instead, and a look
+// that nobody else's work shortens stays in vain and ends. Not more than half of
+// GOMAXPROCS, and one at least, look on at a time, over all sessions.
+//
+// The worker, whose loop must not stand still:
+//
+//  1. Looks on in the C helper for SPIN_US, only while no other event of the
+//     session is under way and the server is awake: SPIN_PATIENCE and SPIN_PROBE
+//     are the same rule as above.
+//  2. Yields to nginx, and a light thread looks once per turn of its loop for all
+//     that wait. It also rings the server, if that sleeps: once for all the events
+//     of the turn, which is what batches them when cores are scarce. After
+//     LOOK_TURNS turns that brought nothing, and at once where that happened
+//     LOOK_PATIENCE times in a row (but for one time in LOOK_PROBE),
+//  3. it says so and sleeps; the server rings its doorbell connection with the
+//     next frame.
+//
+// Without traffic both sides sleep, and nothing runs but by a doorbell.
+//
 // # What a plugin may rely on
 //
 // Handlers of one instance run side by side, as with go-pdk. A handler that

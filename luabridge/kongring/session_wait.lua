@@ -3,7 +3,8 @@
 -- Purpose: the ladder. The owner of a slot looks into the ring; spins in the C
 -- helper while an answer is likely to come at once; then yields, and a light
 -- thread looks once per turn of nginx's loop; and at last the worker lets
--- itself be rung. No step keeps the worker longer than the spin's budget.
+-- itself be rung. No step keeps the worker longer than the spin's budget. The
+-- rules of both sides stand together in server/doc.go.
 --
 -- Called by: event.lua, instance.lua and bridge.lua, as methods of the session.
 -- Phases: those that may yield; `look_on` and `answer` timer.
