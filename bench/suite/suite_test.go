@@ -22,7 +22,7 @@ const wrkOutput = `Running 1s test @ http://127.0.0.1:8000/?q=1
      50%  305.00us
      75%  417.00us
      90%    1.02ms
-     99%    1.50s
+     99%    1.50s 
   47012 requests in 1.10s, 8.43MB read
 Requests/sec:  42744.86
 Transfer/sec:      7.66MB
@@ -42,7 +42,7 @@ func TestWrkFailures(t *testing.T) {
 		"status":  {after("  Non-2xx or 3xx responses: 5"), "Non-2xx or 3xx responses: 5"},
 		"socket":  {after("  Socket errors: connect 0, read 0, write 0, timeout 3"), "timeout 3"},
 		"nothing": {"", "lacks figures"},
-		"latency": {strings.Replace(wrkOutput, "99%    1.50s", "99%    -", 1), "lacks figures"},
+		"latency": {strings.Replace(wrkOutput, "99%    1.50s ", "99%    -", 1), "lacks figures"},
 		"silence": {strings.Replace(wrkOutput, "47012 requests", "0 requests", 1), "no request was answered"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,7 +48,7 @@ type wrkResult struct {
 var (
 	wrkRequests = regexp.MustCompile(`(?m)^\s*(\d+) requests in `)
 	wrkRate     = regexp.MustCompile(`(?m)^Requests/sec:\s+([\d.]+)`)
-	wrkLatency  = regexp.MustCompile(`(?m)^\s*(50|90|99)%\s+([\d.]+(?:us|ms|s|m|h))$`)
+	wrkLatency  = regexp.MustCompile(`(?m)^\s*(50|90|99)%\s+([\d.]+(?:us|ms|s|m|h))\s*$`)
 	wrkFailure  = regexp.MustCompile(`(?m)^\s*((?:Socket errors|Non-2xx or 3xx responses): .*)$`)
 )
 
