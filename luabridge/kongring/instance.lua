@@ -13,8 +13,11 @@
 local cjson = require "cjson.safe"
 local layout = require "kongring.layout"
 local semaphore = require "ngx.semaphore"
+local sys = require "kongring.sys"
 
 
+local max = math.max
+local now = sys.now
 local pcall = pcall
 local setmetatable = setmetatable
 local tonumber = tonumber
@@ -40,7 +43,7 @@ end
 
 -- lets the server forget the instance of an older config
 local function close(session, id)
-  local slot, generation = session:acquire(layout.TYPE_START, ngx.now() + 1)
+  local slot, generation = session:acquire(layout.TYPE_START, now() + 1)
   if slot then
     session:begin(slot, layout.TYPE_CLOSE, 0, id)
     session:send(slot, generation)
@@ -107,25 +110,37 @@ end
 
 
 local function start(session, plugin, conf, entry, deadline)
-  local sema = semaphore.new()
-  entry.session, entry.id = session, nil
-  entry.starting, entry.waiting, entry.deadline = sema, 0, deadline
+  local own = { sema = semaphore.new(), waiting = 0, deadline = deadline }
+  entry.session, entry.id, entry.starting = session, nil, own
   local ok, id, err, status = pcall(request_start, session, plugin, conf,
                                     deadline)
   if not ok then
     id, err = nil, id
   end
-  if entry.starting == sema then -- else somebody started anew meanwhile
-    entry.id, entry.err, entry.status = id, err, status
-    entry.starting = nil
-    if entry.waiting > 0 then
-      sema:post(entry.waiting)
-    end
+  own.id, own.err, own.status = id, err, status
+  if entry.starting == own then -- else somebody started anew meanwhile
+    entry.id, entry.starting = id, nil
+  end
+  if own.waiting > 0 then
+    own.sema:post(own.waiting)
   end
   if id then
     supersede(session, plugin, conf, id)
   end
   return id, err, status
+end
+
+
+-- Waits for a start that another request makes; gives what came of it. Looking
+-- into the start after the wait is what keeps its semaphore from the garbage
+-- collector, which would wake nobody. The frame of the wait itself does not:
+-- LuaJIT leaves what nobody looks at any more out of a frame that it restores.
+local function wait_for(other, deadline)
+  other.waiting = other.waiting + 1
+  if not other.sema:wait(max(deadline - now(), 0)) then
+    return nil, "timeout"
+  end
+  return other.id, other.err, other.status
 end
 
 
@@ -145,14 +160,10 @@ function _M.get(session, plugin, conf, deadline)
     if entry.session == session and entry.id then
       return entry.id
     end
+    local other = entry.starting
     -- a starter that is over its deadline was killed
-    if entry.session == session and entry.starting and
-       ngx.now() < entry.deadline then
-      entry.waiting = entry.waiting + 1
-      if not entry.starting:wait(deadline - ngx.now()) then
-        return nil, "timeout"
-      end
-      return entry.id, entry.err, entry.status
+    if entry.session == session and other and now() < other.deadline then
+      return wait_for(other, deadline)
     end
   else
     entry = {}
