@@ -360,7 +360,8 @@ function Bridge:get()
   while self.attaching and (self.pumped or not self.leaving) and
         now() < deadline do
     self.waiters = self.waiters + 1
-    if not self.sema:wait(deadline - now()) then
+    -- less than a millisecond is no wait, and nginx's clock would stand still
+    if not self.sema:wait(max(deadline - now(), 0.001)) then
       self.waiters = max(0, self.waiters - 1)
     end
   end
