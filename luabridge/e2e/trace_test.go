@@ -39,7 +39,6 @@ func TestEventIsCompiled(t *testing.T) {
 			b.flood(load.deed, load.connections, 4000)
 			compiled := b.traces()
 			require.Contains(t, compiled, "compiled handler.lua")
-			require.Contains(t, compiled, "compiled session_wait.lua")
 
 			b.eventually("a compiler that gives nothing up", func() bool {
 				b.flood(load.deed, load.connections, 2000)

@@ -207,6 +207,7 @@ end
 -- Looks after a session until it is over: reads its doorbell or, without one,
 -- pumps. True when another thread is to go on with the same session.
 local function attend(self, session, socket)
+  session:learn()
   if not socket then
     pump.run(session)
     return false

@@ -135,11 +135,45 @@ local function look_once(self, turns)
 end
 
 
+-- Whether a sleep of 0 seconds takes a turn of nginx's loop. With OpenResty's
+-- patches it does. Without them it is a timer that is over within the same pass
+-- over all timers: others do not get their turn, and each sleep is worth a line
+-- in the error log.
+local function sleep_takes_a_turn()
+  local turn, came = semaphore.new(), false
+  local other = ngx.thread.spawn(function()
+    turn:wait(FAR)
+    came = true
+  end)
+  turn:post(1)
+  sleep(0)
+  local before = came
+  ngx.thread.wait(other)
+  return before
+end
+
+
+local can_look -- the answer, once it is known
+
+
+--- Finds out, once in a worker, how its nginx sleeps.
+-- @phases timer
+function _M:learn() -- luacheck: ignore self
+  if can_look == nil then
+    can_look = sleep_takes_a_turn()
+  end
+end
+
+
 --- Looks into the ring once per turn of nginx's loop while requests wait.
 -- Runs as a light thread until the session ends, the worker leaves, or another
--- such thread takes over.
+-- such thread takes over; where nginx cannot be made to wait for its next turn,
+-- it ends at once, and the worker is always rung.
 -- @phases timer
 function _M:look_on()
+  if not can_look then
+    return
+  end
   local looker = semaphore.new()
   if self.looker then
     self.looker:post(1) -- it is replaced
@@ -186,7 +220,7 @@ end
 local function rest(self, slot, generation, left, woke)
   slot.waiting = true
   self.waiters = self.waiters + 1
-  if woke then
+  if woke and can_look then
     sleep(0)
     if not self:owns(slot, generation) then
       return false
