@@ -14,6 +14,7 @@ local layout = require "kongring.layout"
 local ring = require "kongring.ring"
 local semaphore = require "ngx.semaphore"
 local sys = require "kongring.sys"
+local turn = require "kongring.turn"
 
 
 local fmt = string.format
@@ -45,6 +46,7 @@ PumpBell.__index = PumpBell
 
 function PumpBell:ring()
   self.sema:post(1)
+  turn.keep_awake()
 end
 
 

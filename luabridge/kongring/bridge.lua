@@ -24,6 +24,7 @@ local pump = require "kongring.pump"
 local semaphore = require "ngx.semaphore"
 local sessions = require "kongring.session"
 local timer_at = require("kongring.timer").at
+local turn = require "kongring.turn"
 
 
 local C = helper.C
@@ -207,7 +208,7 @@ end
 -- Looks after a session until it is over: reads its doorbell or, without one,
 -- pumps. True when another thread is to go on with the same session.
 local function attend(self, session, socket)
-  session:learn()
+  turn.learn()
   if not socket then
     pump.run(session)
     return false
@@ -259,10 +260,10 @@ function run(premature, self, session)
   if premature then
     return
   end
-  local turn = {}
-  self.running = turn
+  local mine = {}
+  self.running = mine
   local ok, err = pcall(serve, self, session)
-  if self.running == turn then
+  if self.running == mine then
     self.running = false -- no other thread goes on
   end
   if not ok then

@@ -14,6 +14,7 @@ local layout = require "kongring.layout"
 local saved_request = require "kongring.saved"
 local semaphore = require "ngx.semaphore"
 local timer_at = require("kongring.timer").at
+local turn = require "kongring.turn"
 
 
 local PHASE_LOG = layout.PHASE.log
@@ -62,18 +63,6 @@ end
 
 
 local start_runner
-
-
--- Wakes the timer that takes events. It is another timer that does so: see
--- `rest` in session_wait.lua.
-local kicked = false
-local function kick()
-  kicked = false
-  if runner then
-    runner.sema:post(1)
-    ngx.sleep(0)
-  end
-end
 
 
 -- Takes what waits, until nothing waits and nothing of its own runs. After
@@ -139,10 +128,11 @@ function _M.method(o)
     end
     last = last + 1
     waiting[last] = saved_request.capture(o, conf)
-    if not runner then
+    if runner then
+      runner.sema:post(1)
+      turn.keep_awake()
+    else
       start_runner()
-    elseif not kicked then
-      kicked = timer_at(0, kick) or false -- else it looks by itself, later
     end
   end
 end

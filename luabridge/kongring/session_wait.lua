@@ -14,6 +14,7 @@
 
 local semaphore = require "ngx.semaphore"
 local sys = require "kongring.sys"
+local turn = require "kongring.turn"
 
 
 local now = sys.now
@@ -82,7 +83,7 @@ end
 -- Makes sure that the server notices what was sent, and that somebody notices
 -- what it answers: the light thread that looks, which also rings the server,
 -- once for all that was sent in its turn; or the doorbell. False when there is
--- something to look at already. Second, whether somebody was just woken.
+-- something to look at already.
 local function arrange_wake(self)
   if self.looking then
     self.unrung = true
@@ -98,11 +99,12 @@ local function arrange_wake(self)
       self.unseen = 0
       self.looking, self.unrung = true, true
       self.looker:post(1)
-      return true, true
+      turn.keep_awake()
+      return true
     end
   end
-  self:wake_server() -- in the pump this is a semaphore as well
-  return self.asleep or go_to_sleep(self), true
+  self:wake_server()
+  return self.asleep or go_to_sleep(self)
 end
 
 
@@ -135,43 +137,13 @@ local function look_once(self, turns)
 end
 
 
--- Whether a sleep of 0 seconds takes a turn of nginx's loop. With OpenResty's
--- patches it does. Without them it is a timer that is over within the same pass
--- over all timers: others do not get their turn, and each sleep is worth a line
--- in the error log.
-local function sleep_takes_a_turn()
-  local turn, came = semaphore.new(), false
-  local other = ngx.thread.spawn(function()
-    turn:wait(FAR)
-    came = true
-  end)
-  turn:post(1)
-  sleep(0)
-  local before = came
-  ngx.thread.wait(other)
-  return before
-end
-
-
-local can_look -- the answer, once it is known
-
-
---- Finds out, once in a worker, how its nginx sleeps.
--- @phases timer
-function _M:learn() -- luacheck: ignore self
-  if can_look == nil then
-    can_look = sleep_takes_a_turn()
-  end
-end
-
-
 --- Looks into the ring once per turn of nginx's loop while requests wait.
 -- Runs as a light thread until the session ends, the worker leaves, or another
 -- such thread takes over; where nginx cannot be made to wait for its next turn,
 -- it ends at once, and the worker is always rung.
 -- @phases timer
 function _M:look_on()
-  if not can_look then
+  if not turn.can_sleep then
     return
   end
   local looker = semaphore.new()
@@ -186,7 +158,7 @@ function _M:look_on()
       local turns = 0
       while self.looking and self.looker == looker do
         turns = look_once(self, turns)
-        sleep(0) -- also at the end: see rest
+        sleep(0) -- also at the end: see turn.keep_awake
       end
     end
   end
@@ -211,21 +183,10 @@ local function receive(self, slot)
 end
 
 
--- Yields until somebody has looked; false when the slot is another's meanwhile.
--- Who waits for a semaphore goes on at the end of a turn of nginx's loop. In
--- OpenResty's nginx that is before what slept for 0 seconds goes on, and before
--- timers without a delay: whom these wake would wait until something else ends
--- nginx's own sleep. This may be one of them, so where it has woken somebody it
--- does not let nginx sleep.
-local function rest(self, slot, generation, left, woke)
+-- yields until somebody has looked; false when the slot is another's meanwhile
+local function rest(self, slot, generation, left)
   slot.waiting = true
   self.waiters = self.waiters + 1
-  if woke and can_look then
-    sleep(0)
-    if not self:owns(slot, generation) then
-      return false
-    end
-  end
   if not self:yield(slot, generation, left) then
     return false
   end
@@ -255,8 +216,7 @@ local function await_on(self, slot, generation)
     if left <= 0 then
       return nil, "timeout"
     end
-    local arranged, woke = arrange_wake(self)
-    if arranged and not rest(self, slot, generation, left, woke) then
+    if arrange_wake(self) and not rest(self, slot, generation, left) then
       return nil, "gone"
     end
   end
@@ -284,10 +244,9 @@ function _M:await(slot, generation)
     end
   end
   -- others are under way: what comes while this one yields is for all of them
-  local arranged, woke = arrange_wake(self)
-  if arranged then
+  if arrange_wake(self) then
     local left = slot.deadline - now()
-    if left > 0 and not rest(self, slot, generation, left, woke) then
+    if left > 0 and not rest(self, slot, generation, left) then
       return nil, "gone"
     end
     if slot.type then
