@@ -28,17 +28,34 @@ local PATIENCE = 3
 local _M = {}
 
 
+-- events that go without a value after one in which it alone was too long: to
+-- make it and to copy it is most of what it costs
+local PAUSE = 32
+
+
+-- what becomes of a value that has no place
+local function drop(getter, b, start, limit)
+  if b.len > limit and b.len - start > MAX_BYTES then
+    getter.paused = PAUSE
+  end
+  b.len = start + 4
+end
+
+
 -- puts one value, its length first
 local function put_one(profile, i, b, limit)
   local getter, start = profile[i], b.len
   profile.at = i
   b:put_u32(NO_VALUE)
-  if getter.failures < PATIENCE and start < limit and
-     getter.put(b, getter.call(getter.first, getter.second)) and
-     b.len <= limit then
-    b:set_u32(start, b.len - start - 4)
-  else
-    b.len = start + 4
+  if getter.paused > 0 then
+    getter.paused = getter.paused - 1
+  elseif getter.failures < PATIENCE and start < limit then
+    if getter.put(b, getter.call(getter.first, getter.second)) and
+       b.len <= limit then
+      b:set_u32(start, b.len - start - 4)
+    else
+      drop(getter, b, start, limit)
+    end
   end
 end
 
@@ -86,6 +103,7 @@ function _M.read(reader)
       first = args[1],
       second = args[2],
       failures = row and 0 or PATIENCE,
+      paused = 0, -- events that go without it
     }
   end
   return profile
