@@ -16,6 +16,9 @@ func TestLuaRing(t *testing.T) { runSpec(t, "spec/ring_spec.lua", 31) }
 // TestLuaStream runs the Lua twins of the cases of server/stream_test.go.
 func TestLuaStream(t *testing.T) { runSpec(t, "spec/stream_spec.lua", 9) }
 
+// TestLuaSpares looks at the memory of long messages.
+func TestLuaSpares(t *testing.T) { runSpec(t, "spec/spares_spec.lua", 6) }
+
 // TestLuaPrefetch looks at values that are too long to travel with an event.
 func TestLuaPrefetch(t *testing.T) { runSpec(t, "spec/prefetch_spec.lua", 3) }
 

@@ -37,6 +37,7 @@ local rawget = rawget
 local getmetatable = getmetatable
 local setmetatable = setmetatable
 local floor = math.floor
+local max = math.max
 local min = math.min
 local fmt = string.format
 local arshift = bit.arshift
@@ -103,18 +104,54 @@ local buffer = {}
 local buffer_mt = { __index = buffer }
 
 
-local function allocate(self, cap)
-  local mem = ffi.new(bytes_t, cap)
+-- a buffer longer than this takes its memory from the spares
+local LONG = 64 * 1024
+
+
+-- puts the buffer into other memory
+local function move(self, mem, cap)
   copy(mem, self.data, self.len)
   -- data does not keep the memory it points to alive, mem does
   self.mem, self.data, self.cap = mem, cast(ptr_t, mem), cap
 end
 
 
-function _M.new_buffer(initial_bytes)
-  local self = setmetatable({ data = cast(ptr_t, 0), len = 0 }, buffer_mt)
-  allocate(self, initial_bytes > 0 and initial_bytes or 1)
+--- An empty buffer.
+-- @tparam number initial_bytes
+-- @tparam table|nil spares where memory of long messages comes from and goes to
+function _M.new_buffer(initial_bytes, spares)
+  local self = setmetatable({
+    data = cast(ptr_t, 0), len = 0, spares = spares,
+  }, buffer_mt)
+  local cap = initial_bytes > 0 and initial_bytes or 1
+  move(self, ffi.new(bytes_t, cap), cap)
   return self
+end
+
+
+--- Gives the memory of a long buffer to the spares. What is in it is gone.
+-- @tparam number cap bytes that the buffer has room for afterwards
+function buffer:shed(cap)
+  if self.cap > LONG then
+    self.spares:give(self.mem, self.cap)
+    self.len = 0
+    move(self, ffi.new(bytes_t, cap), cap)
+  end
+end
+
+
+-- makes room for `need` bytes in all
+local function grow(self, need)
+  local mem, cap
+  if self.spares and need > LONG then
+    mem, cap = self.spares:take(need)
+  end
+  if not mem then
+    -- a little more than is needed: the next message is as long, or nearly
+    cap = max(2 * self.cap, need + arshift(need, 3))
+    mem = ffi.new(bytes_t, cap)
+  end
+  move(self, mem, cap)
 end
 
 
@@ -131,13 +168,9 @@ end
 
 --- Makes room for n more bytes.
 function buffer:reserve(n)
-  local need, cap = self.len + n, self.cap
-  if need > cap then
-    repeat
-      cap = cap * 2
-    until cap >= need
-
-    allocate(self, cap)
+  local need = self.len + n
+  if need > self.cap then
+    grow(self, need)
   end
 end
 

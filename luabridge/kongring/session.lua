@@ -22,6 +22,7 @@ local msgpack = require "kongring.msgpack"
 local ring = require "kongring.ring"
 local errlog = require "ngx.errlog"
 local semaphore = require "ngx.semaphore"
+local spares = require "kongring.spares"
 local sys = require "kongring.sys"
 
 
@@ -40,8 +41,9 @@ local TYPE_EVENT = layout.TYPE_EVENT
 -- longest text of a CANCEL in bytes; less in a small ring
 local MAX_TEXT = 4096
 
--- buffers that grew beyond this are not kept for the next message
-local KEEP = 64 * 1024
+-- bytes that a slot's buffers have room for at first, and again after a long
+-- message
+local SHORT = 256
 
 -- seconds between two looks where no doorbell thread is left to wake anybody
 local POLL = 0.002
@@ -95,6 +97,7 @@ function _M.new(attachment, ticks_per_us)
     unpaid = 0, -- spins in a row that found nothing
     skipped = 0, -- spins left out since then
 
+    spares = spares.new(), -- memory of long messages
     slots = {}, -- by number
     free = {}, -- stack of slots nobody uses
     open_count = 0,
@@ -137,8 +140,9 @@ function Session:acquire(kind, deadline)
       number = #self.slots + 1,
       generation = 0,
       sema = semaphore.new(),
-      out = msgpack.new_buffer(256), -- message under way to the server
-      inbox = msgpack.new_buffer(256), -- body of the server's message
+      -- message under way to the server, and body of its message
+      out = msgpack.new_buffer(SHORT, self.spares),
+      inbox = msgpack.new_buffer(SHORT, self.spares),
       reader = msgpack.new_reader(), -- of the inbox
       type = false, -- of the message in the inbox, false when it is empty
     }
@@ -201,12 +205,8 @@ function Session:release(slot, generation, failed)
   end
   slot.open, slot.saved = false, nil
   self:rest_over(slot)
-  if slot.out.cap > KEEP then
-    slot.out = msgpack.new_buffer(256)
-  end
-  if slot.inbox.cap > KEEP then
-    slot.inbox = msgpack.new_buffer(256)
-  end
+  slot.out:shed(SHORT)
+  slot.inbox:shed(SHORT)
   self.open_count = self.open_count - 1
   self.free[#self.free + 1] = slot
   if self.closed then
@@ -317,9 +317,11 @@ end
 
 
 --- Gives back the slots whose coroutine was killed: it would have left at the
--- deadline. The server is told of events.
+-- deadline. The server is told of events. Memory that was not used since the
+-- last call goes, too.
 -- @phases all
 function Session:sweep()
+  self.spares:trim()
   local late = now() - 5
   for i = 1, #self.slots do
     local slot = self.slots[i]
