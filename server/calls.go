@@ -56,6 +56,10 @@ func (ev *event) Get(c *bridge.Call) error {
 		constant.Store(&value)
 	} else {
 		// Without the memo too: the profile counts what was asked for.
+		if len(result) > keepBytes { // it is not copied, but kept as it is
+			ev.memo.long = append(ev.memo.long, ev.answer)
+			ev.answer = nil
+		}
 		ev.memo.learn(id, key, result, !ev.session.server.options.noMemo)
 	}
 	return nil
@@ -89,7 +93,7 @@ func (ev *event) Post(c *bridge.Call) error {
 	}
 	ev.tally.posted++
 	ev.out = binary.LittleEndian.AppendUint16(ev.out, uint16(id))
-	ev.out = append(ev.out, args...)
+	ev.append(args)
 	ev.writes++
 	if ev.writes < maxWrites && len(ev.out) < maxWriteBytes {
 		return nil
@@ -121,6 +125,7 @@ func (ev *event) roundTrip(id wire.MethodID, args []byte) error {
 	ev.tally.roundTrips++
 	ev.waiting.Store(true)
 	if err := ev.send(wire.TypeCall, wire.StatusOK, id, args, "", ev.over); err != nil {
+		ev.stray = true
 		ev.waiting.Store(false)
 		if errors.Is(err, ring.ErrCorrupt) {
 			ev.session.end(err) // now: the handler may not return because of the error

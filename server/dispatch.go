@@ -74,9 +74,7 @@ func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, er
 			in.plugin.name, phaseName(head.Code)))
 	}
 	if len(message) > wire.HeadSize {
-		// The values stay where they are; the next frame is read into the
-		// event's old buffer.
-		ev.in, r.buf = message, ev.in[:0]
+		ev.in = r.handOver(message, ev.in) // the values stay where they are
 	}
 	if err := ev.begin(in, head, message[wire.HeadSize:]); err != nil {
 		return nil, err
@@ -135,9 +133,7 @@ func (r *reader) deliver(s *slot, head wire.Head, message []byte) error {
 			errProtocol, head.Slot, head.Generation, s.generation)
 	}
 	ev.status = head.Code
-	// The message goes over with its buffer; the next frame is read into the
-	// event's old one.
-	ev.answer, r.buf = message, ev.answer[:0]
+	ev.answer = r.handOver(message, ev.answer)
 	ev.waiting.Store(false) // last: who waits looks at it before anything else
 	if ev == r.serving {
 		r.served = true

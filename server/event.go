@@ -40,6 +40,7 @@ type event struct {
 
 	state   atomic.Uint32 // eventFree, eventRunning, eventOver
 	waiting atomic.Bool   // a CALL is out and its RETURN is not there
+	stray   bool          // a CALL failed: a worker that lies may answer it; owned by the handler
 	status  uint8         // of the RETURN; ordered by waiting
 	answer  []byte        // the RETURN; likewise
 	in      []byte        // the EVENT, which the prefetched values lie in
@@ -75,7 +76,7 @@ func newEvent(n *session) *event {
 func (ev *event) begin(in *opened, head wire.Head, body []byte) error {
 	ev.instance, ev.phase = in, head.Code
 	ev.slot, ev.generation = head.Slot, head.Generation
-	ev.reader = nil
+	ev.reader, ev.stray = nil, false
 	ev.out, ev.writes, ev.tally = ev.out[:wire.HeadSize], 0, tally{}
 	ev.waiting.Store(false)
 	ev.memo.reset()
@@ -191,6 +192,11 @@ func (ev *event) finish(status uint8, text string) {
 		n.sendProfile(ev, p.current.Load())
 	}
 	n.rings.count(ev)
+	ev.in = shed(ev.in)
+	ev.memo.shed()
+	if !ev.waiting.Load() && !ev.stray { // else the reader may still touch it
+		ev.answer = shed(ev.answer)
+	}
 	ev.end(bridge.ErrOver)
 	n.events.Add(-1)
 	ev.state.Store(eventFree)
@@ -206,7 +212,7 @@ func (ev *event) send(kind, status uint8, id wire.MethodID, args []byte, text st
 		Type: kind, Code: status, Slot: ev.slot, Generation: ev.generation,
 		Arg: uint32(id) | uint32(ev.writes)<<wire.ArgWrites,
 	})
-	ev.out = append(ev.out, args...)
+	ev.append(args)
 	if status != wire.StatusOK {
 		ev.out = msgp.AppendString(ev.out, text)
 	}
@@ -217,10 +223,19 @@ func (ev *event) send(kind, status uint8, id wire.MethodID, args []byte, text st
 		err = ev.session.rings.write(ev.out, ev.wake, over)
 	}
 	if cap(ev.out) > keepBytes {
+		giveLong(ev.out)
 		ev.out = make([]byte, wire.HeadSize, 256)
 	}
 	ev.out, ev.writes = ev.out[:wire.HeadSize], 0
 	return err
+}
+
+// append puts arguments behind what out holds.
+func (ev *event) append(args []byte) {
+	if len(args) > keepBytes && cap(ev.out) <= keepBytes {
+		ev.out = append(takeLong(), ev.out...)
+	}
+	ev.out = append(ev.out, args...)
 }
 
 // cancelled takes in that the worker gave the event up. It is called by the

@@ -17,3 +17,6 @@ var (
 	AppendFrame = appendFrame
 	ReadFrame   = readFrame
 )
+
+// What long messages go through.
+var TakeLong = takeLong

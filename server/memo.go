@@ -12,10 +12,11 @@ import (
 // answers of its own calls. Its slices are used again for the next event.
 type memo struct {
 	known []known
-	next  int    // where the next look starts: handlers ask in the same order
-	turns int    // values asked for so far
-	bytes []byte // keys and values of answers
-	fold  []byte // a key being folded
+	next  int      // where the next look starts: handlers ask in the same order
+	turns int      // values asked for so far
+	bytes []byte   // keys and values of answers
+	long  [][]byte // answers that hold a long value each
+	fold  []byte   // a key being folded
 }
 
 // known is one value.
@@ -92,18 +93,38 @@ func (m *memo) ask(k *known) {
 }
 
 // learn remembers that a getter was asked for and, to give it again, its answer.
-// key and value are copied.
+// key and value are copied, except for a value of more than keepBytes: that
+// stays as it is until shed.
 func (m *memo) learn(id wire.MethodID, key, value []byte, again bool) {
 	if len(m.known) >= maxKnown {
 		return
 	}
-	start := len(m.bytes)
-	m.bytes = append(append(m.bytes, key...), value...)
-	both := m.bytes[start:len(m.bytes):len(m.bytes)]
-	m.known = append(m.known, known{
-		method: id, key: both[:len(key):len(key)], value: both[len(key):], forgotten: !again,
-	})
+	key = m.copy(key)
+	if len(value) <= keepBytes {
+		value = m.copy(value)
+	}
+	m.known = append(m.known, known{method: id, key: key, value: value, forgotten: !again})
 	m.ask(&m.known[len(m.known)-1])
+}
+
+// copy gives a copy that lasts as long as the event.
+func (m *memo) copy(b []byte) []byte {
+	start := len(m.bytes)
+	m.bytes = append(m.bytes, b...)
+	return m.bytes[start:len(m.bytes):len(m.bytes)]
+}
+
+// shed gives up the long values, with all that is known.
+func (m *memo) shed() {
+	if len(m.long) == 0 {
+		return
+	}
+	for i := range m.long {
+		giveLong(m.long[i])
+	}
+	clear(m.long)
+	m.long = m.long[:0]
+	m.reset()
 }
 
 // forget drops what a write may have changed.

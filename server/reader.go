@@ -32,6 +32,7 @@ type reader struct {
 	session *session
 	stay    uint64 // the role's number while this goroutine has it
 	buf     []byte // where the next frame is read into
+	pieced  bool   // the last message came in pieces: it is not in buf
 
 	serving *event // the event whose handler waits in this goroutine
 	served  bool   // its answer came
@@ -239,9 +240,11 @@ func (r *reader) next() (wire.Head, []byte, error) {
 		if len(s.pieces) > 0 && (head.Generation != s.begun.Generation || head.Type == wire.TypeCancel) {
 			// The worker gave the message up half way.
 			r.session.assembled -= len(s.pieces)
+			giveLong(s.pieces)
 			s.pieces = nil
 		}
 		if !frame.More && len(s.pieces) == 0 {
+			r.pieced = false
 			return head, frame.Payload, nil
 		}
 		if whole, err := r.assemble(s, head, frame.More, body); whole != nil || err != nil {
@@ -256,6 +259,9 @@ func (r *reader) assemble(s *slot, head wire.Head, more bool, body []byte) ([]by
 	n := r.session
 	if len(s.pieces) == 0 {
 		s.begun = head
+		if n.assembled == 0 { // one at a time: what it has room for is not counted
+			s.pieces = takeLong()
+		}
 		s.pieces = wire.AppendHead(s.pieces, head)
 		n.assembled += wire.HeadSize
 	} else if s.begun != head {
@@ -274,8 +280,20 @@ func (r *reader) assemble(s *slot, head wire.Head, more bool, body []byte) ([]by
 	}
 	whole := s.pieces
 	n.assembled -= len(whole)
-	s.pieces = nil // the message may be kept by who gets it
+	s.pieces, r.pieced = nil, true // the message may be kept by who gets it
 	return whole, nil
+}
+
+// handOver gives the message that next gave last to an owner, with its buffer.
+// Where that is the one that frames are read into, the owner's old buffer takes
+// its place.
+func (r *reader) handOver(message, old []byte) []byte {
+	if r.pieced {
+		giveLong(old)
+	} else {
+		r.buf = old[:0]
+	}
+	return message
 }
 
 // frame waits for the next frame: it looks, looks on for a while where that
