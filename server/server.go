@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -83,6 +84,10 @@ func New(opts ...Option) (*Server, error) {
 // called. At the end of ctx it takes no more workers, refuses new events, waits
 // for those under way up to the grace time, and gives nil. After Close it gives
 // ErrServerClosed. Other errors say why it could not listen.
+//
+// Where another server listens on the socket, this one takes its place: workers
+// that attach from then on find this one, and the other goes on with those that
+// it has, until it is stopped.
 func (s *Server) Serve(ctx context.Context) error {
 	listener, err := shm.Listen(s.options.socket, s.options.mode)
 	if err != nil {
@@ -99,6 +104,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.listener = listener
 	s.mu.Unlock()
 	spinUnit() // measured before the first worker waits for it
+	if from, ok := listener.TookOver(); ok {
+		s.options.logger.Warn(fmt.Sprintf("takes over the socket from pid %d", from.PID), "socket", listener.Path())
+	}
 	s.options.logger.Info("listening", "socket", listener.Path(), "carrier", s.options.carrier, "plugins", s.names())
 
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
@@ -177,9 +185,14 @@ func (s *Server) track(conn *shm.Conn) bool {
 // greet looks who is there and tells a Kong without the bridge, which says no
 // hello, by its first byte. The hello of others comes first also for who may not
 // attach: a connection that is closed before it was read from would fail the
-// peer's write, and the peer would never read why.
+// peer's write, and the peer would never read why. Who hangs up without a word
+// only looked whether somebody listens.
 func (s *Server) greet(conn *shm.Conn) (stock bool, hello shm.Hello, err error) {
 	first, err := conn.Peek(helloTimeout)
+	if errors.Is(err, io.EOF) {
+		s.options.logger.Debug("connection without a word", "peer", conn.Peer.String())
+		return false, hello, err
+	}
 	if err == nil && first == stockFirst {
 		if !s.options.uids[conn.Peer.UID] {
 			err = fmt.Errorf("uid %d may not attach", conn.Peer.UID)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -107,14 +108,12 @@ func TestServeErrors(t *testing.T) {
 	dir := filepath.Dir(socketPath(t))
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, []byte("mine"), 0o600))
-	_, live := start(t, obedient())
 	long := filepath.Join(dir, strings.Repeat("x", shm.MaxPath))
 	for _, tc := range []struct {
 		name, path, says string
 		is               error
 	}{
 		{"path too long", long, fmt.Sprintf("socket path of %d bytes, the limit is 107", len(long)), nil},
-		{"live server", live, live, shm.ErrInUse},
 		{"file in the way", file, "taken by something that is not a socket", nil},
 		{"folder in the way", dir, "taken by something that is not a socket (d", nil},
 		{"no folder", filepath.Join(dir, "none", "s"), filepath.Join(dir, "none"), fs.ErrNotExist},
@@ -130,7 +129,50 @@ func TestServeErrors(t *testing.T) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "mine", string(text))
-	attach(t, live).instance("scripted", `{}`)
+}
+
+// The next server gets the workers that attach from then on; the one before
+// goes on with its own until it is stopped, and then leaves the socket alone.
+func TestServeTakesOver(t *testing.T) {
+	first, socket := start(t, obedient())
+	before := attach(t, socket)
+	instance := before.instance("scripted", `{}`)
+
+	var log record
+	second := newServer(t, socket, log.option())
+	ended := serve(t.Context(), second)
+	require.Eventually(t, func() bool { return len(log.lines(t, "listening")) == 1 }, patience, time.Millisecond)
+	require.Len(t, log.lines(t, fmt.Sprintf("takes over the socket from pid %d", os.Getpid())), 1)
+	after := attach(t, socket)
+	after.instance("scripted", `{}`)
+	require.EqualValues(t, 1, first.Stats().SessionsBegun)
+	require.EqualValues(t, 1, second.Stats().SessionsBegun)
+	require.Zero(t, first.Stats().Refused, "the look who is there")
+
+	done, _ := before.expect(wire.TypeDone, before.event(1, instance))
+	require.Equal(t, uint8(wire.StatusOK), done.Code)
+	require.NoError(t, first.Close())
+	attach(t, socket).instance("scripted", `{}`)
+	require.NoError(t, second.Close())
+	require.ErrorIs(t, within(t, ended), server.ErrServerClosed)
+}
+
+// Who hangs up without a word is no news, and who says half a word is.
+func TestConnectionWithoutAWord(t *testing.T) {
+	var log record
+	s, socket := start(t, obedient(), server.WithLogger(
+		slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	for said, line := range []string{"connection without a word", "connection refused"} {
+		peer, err := net.Dial("unix", socket)
+		require.NoError(t, err)
+		_, err = peer.Write(make([]byte, said))
+		require.NoError(t, err)
+		before := len(log.lines(t, line))
+		require.NoError(t, peer.Close())
+		require.Eventually(t, func() bool { return len(log.lines(t, line)) > before }, patience, time.Millisecond)
+		require.EqualValues(t, said, s.Stats().Refused)
+	}
+	require.Len(t, log.lines(t, "connection refused"), 1)
 }
 
 // serve starts Serve and gives what will come of it.

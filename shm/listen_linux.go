@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,72 +17,118 @@ import (
 // MaxPath is the longest path of a socket in bytes (sun_path, less its zero).
 const MaxPath = 107
 
-// ErrInUse is wrapped by Listen when a live process listens on the path.
-var ErrInUse = errors.New("a live server listens there")
-
 // Listener accepts control connections on a Unix socket.
 type Listener struct {
 	socket *net.UnixListener
 	path   string
 	stat   fs.FileInfo // of the socket file that is ours
 	closed atomic.Bool
+
+	tookOver bool
+	from     Peer
 }
 
 // Listen listens on a Unix socket at path with the given file mode. A socket
-// that a dead process left there is removed; a live one gives ErrInUse, and
-// whatever else stands there is left alone.
+// that stands there is replaced, also that of a live server, which goes on with
+// the connections that it has: whoever connects finds the one or the other, and
+// never nobody. What is not such a socket is left alone, and is an error.
 func Listen(path string, mode fs.FileMode) (*Listener, error) {
 	if len(path) > MaxPath {
 		return nil, fmt.Errorf("listen: socket path of %d bytes, the limit is %d: %s", len(path), MaxPath, path)
 	}
-	if err := removeStale(path); err != nil {
+	if path == "" || path[0] == '@' { // which package net takes for no file
+		return nil, fmt.Errorf("listen: %q is not the path of a file", path)
+	}
+	l := &Listener{path: path}
+	var err error
+	if l.from, l.tookOver, err = probe(path); err == nil {
+		err = l.replace(mode)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	socket.SetUnlinkOnClose(false) // Close looks whose file it is first
-	l := &Listener{socket: socket, path: path}
-	if err = os.Chmod(path, mode); err == nil {
-		l.stat, err = os.Lstat(path)
-	}
-	if err != nil {
-		_ = socket.Close()
-		_ = os.Remove(path)
-		return nil, fmt.Errorf("listen: %w", err)
 	}
 	return l, nil
 }
 
-// removeStale removes a socket that nobody listens on.
-func removeStale(path string) error {
+// probe looks who listens on path: nobody, or a live server, whose Peer is zero
+// when it is too busy to be asked. What cannot be replaced gives an error.
+func probe(path string) (server Peer, live bool, err error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return err
-		}
-		return nil
+		_, err = os.Stat(filepath.Dir(path))
+		return Peer{}, false, err
 	}
 	if err != nil {
-		return err
+		return Peer{}, false, err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("the path is taken by something that is not a socket (%s)", info.Mode().Type())
+		return Peer{}, false, fmt.Errorf("the path is taken by something that is not a socket (%s)", info.Mode().Type())
 	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
-		_ = conn.Close()
-		return ErrInUse
+	socket, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
+		defer socket.Close()
+		conn, err := newConn(socket.(*net.UnixConn))
+		if err != nil {
+			return Peer{}, false, err
+		}
+		return conn.Peer, true, nil
+	case errors.Is(err, unix.EAGAIN): // alive, with a full backlog
+		return Peer{}, true, nil
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, fs.ErrNotExist): // dead, or gone meanwhile
+		return Peer{}, false, nil
 	}
-	if errors.Is(err, unix.EAGAIN) { // alive, with a full backlog
-		return ErrInUse
-	}
-	if !errors.Is(err, unix.ECONNREFUSED) {
+	return Peer{}, false, err
+}
+
+// replace puts a socket of ours, which listens and has its mode already, in the
+// place of whatever stands at the path.
+func (l *Listener) replace(mode fs.FileMode) (err error) {
+	temporary := temporaryFor(l.path)
+	if l.socket, err = bind(temporary); err != nil {
 		return err
 	}
-	return os.Remove(path)
+	if err = os.Chmod(temporary, mode); err == nil {
+		l.stat, err = os.Lstat(temporary)
+	}
+	if err == nil {
+		err = os.Rename(temporary, l.path)
+	}
+	if err != nil {
+		_ = l.socket.Close()
+		_ = os.Remove(temporary)
+	}
+	return err
 }
+
+// temporaryFor gives a name in the folder of path that nobody has.
+func temporaryFor(path string) string {
+	return filepath.Join(filepath.Dir(path), ".kongring-"+rand.Text()[:10])
+}
+
+// bind listens at a path that may be longer than a socket's: then it is taken
+// from its folder on.
+func bind(path string) (*net.UnixListener, error) {
+	name := path
+	if len(path) > MaxPath {
+		folder, err := os.Open(filepath.Dir(path))
+		if err != nil {
+			return nil, err
+		}
+		defer folder.Close()
+		name = fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), filepath.Base(path))
+	}
+	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	socket.SetUnlinkOnClose(false) // Close looks whose file it is first
+	return socket, nil
+}
+
+// TookOver tells whether a live server listened on the path until Listen, and
+// which: its PID is 0 if it was too busy to be asked.
+func (l *Listener) TookOver() (from Peer, ok bool) { return l.from, l.tookOver }
 
 // Accept waits for the next connection. Once the listener is closed it gives
 // an error that wraps ErrClosed.
@@ -112,12 +159,27 @@ func (l *Listener) Close() error {
 	if l.closed.Swap(true) {
 		return nil // the path, and even the inode, may be another server's by now
 	}
-	// Looked at while still listening: after the close a new server may
-	// rightly take the path.
-	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.stat) {
-		_ = os.Remove(l.path)
-	}
+	l.removeOwn()
 	return closeOnce(l.socket)
+}
+
+// removeOwn removes the socket file if it is ours. That is looked at while still
+// listening, since the inode may be another's afterwards; and again under a name
+// that nobody else has, since another server may take the path over meanwhile:
+// then its file goes back.
+func (l *Listener) removeOwn() {
+	if now, err := os.Lstat(l.path); err != nil || !os.SameFile(now, l.stat) {
+		return
+	}
+	aside := temporaryFor(l.path)
+	if os.Rename(l.path, aside) != nil {
+		return
+	}
+	if now, err := os.Lstat(aside); err == nil && !os.SameFile(now, l.stat) &&
+		unix.Renameat2(unix.AT_FDCWD, aside, unix.AT_FDCWD, l.path, unix.RENAME_NOREPLACE) == nil {
+		return
+	}
+	_ = os.Remove(aside)
 }
 
 // closeOnce closes c; what is closed already is fine.

@@ -1,6 +1,8 @@
 package shm_test
 
 import (
+	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -30,6 +32,36 @@ func TestListenPathTooLong(t *testing.T) {
 	require.Nil(t, l)
 }
 
+// The folder leaves room for a short name, and none for the temporary one.
+func TestListenInALongFolder(t *testing.T) {
+	leaktest.Check(t)
+	dir := filepath.Dir(socketPath(t))
+	dir = filepath.Join(dir, strings.Repeat("x", shm.MaxPath-len(dir)-len("//s")))
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	path := filepath.Join(dir, "s")
+	require.Len(t, path, shm.MaxPath)
+	for range 2 {
+		l, err := shm.Listen(path, 0o600)
+		require.NoError(t, err)
+		defer l.Close()
+		_ = dialRaw(t, path)
+		_ = accept(t, l)
+	}
+	require.Equal(t, []string{"s"}, names(t, dir))
+}
+
+// names lists what is in a folder.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
 func TestListenDirectoryMissing(t *testing.T) {
 	path := filepath.Join(socketPath(t), "missing", "s")
 	_, err := shm.Listen(path, 0o600)
@@ -43,18 +75,20 @@ func TestListenNeedsAFile(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, name := range []string{"@kongring-test", ""} {
 		l, err := shm.Listen(name, 0o600)
-		require.ErrorIs(t, err, fs.ErrNotExist, "%q", name)
+		require.ErrorContains(t, err, fmt.Sprintf("%q is not the path of a file", name))
 		require.Nil(t, l)
 	}
+	require.Empty(t, names(t, "."))
 }
 
 func TestListenWithoutPermission(t *testing.T) {
 	dir := filepath.Dir(socketPath(t))
 	require.NoError(t, os.Chmod(dir, 0o777)) // a stranger could remove theirs
-	closed, readOnly := filepath.Join(dir, "closed"), filepath.Join(dir, "read-only")
-	for _, d := range []string{closed, readOnly} {
+	closed, readOnly, sticky := filepath.Join(dir, "closed"), filepath.Join(dir, "read-only"), filepath.Join(dir, "sticky")
+	for _, d := range []string{closed, readOnly, sticky} {
 		require.NoError(t, os.Mkdir(d, 0o755))
 	}
+	require.NoError(t, os.Chmod(sticky, 0o777|fs.ModeSticky))
 	require.NoError(t, os.Chmod(closed, 0))
 	require.NoError(t, os.Chmod(readOnly, 0o555))
 	defer func() {
@@ -66,11 +100,16 @@ func TestListenWithoutPermission(t *testing.T) {
 	l, err := shm.Listen(theirs, 0)
 	require.NoError(t, err)
 	defer l.Close()
+	kept := filepath.Join(sticky, "s")
+	k, err := shm.Listen(kept, 0o777)
+	require.NoError(t, err)
+	defer k.Close()
 
 	for name, path := range map[string]string{
 		"directory that cannot be searched": filepath.Join(closed, "s"),
 		"directory that cannot be written":  filepath.Join(readOnly, "s"),
 		"socket of another user":            theirs,
+		"socket in a sticky directory":      kept,
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, start(t, "stranger", path).Wait())
@@ -78,6 +117,8 @@ func TestListenWithoutPermission(t *testing.T) {
 	}
 	_, err = os.Lstat(theirs)
 	require.NoError(t, err)
+	require.Equal(t, []string{"s"}, names(t, sticky)) // and no temporary name
+	_ = dialRaw(t, kept)
 }
 
 func TestListenRemovesStaleSocket(t *testing.T) {
@@ -101,18 +142,87 @@ func leaveSocket(t *testing.T, path string) {
 	require.Equal(t, fs.ModeSocket, info.Mode().Type())
 }
 
-func TestListenLeavesLiveServerAlone(t *testing.T) {
-	l := listen(t)
-	second, err := shm.Listen(l.Path(), 0o600)
-	require.ErrorIs(t, err, shm.ErrInUse)
-	require.ErrorContains(t, err, l.Path())
-	require.Nil(t, second)
-	_ = accept(t, l) // the look whether somebody is there
-	_ = dialRaw(t, l.Path())
-	_ = accept(t, l)
+// A live server keeps the connections that it has, and those that wait for it.
+func TestListenTakesOver(t *testing.T) {
+	leaktest.Check(t)
+	first := listen(t)
+	_, took := first.TookOver()
+	require.False(t, took)
+	early := dialRaw(t, first.Path())
+
+	second, err := shm.Listen(first.Path(), 0o660)
+	require.NoError(t, err)
+	defer second.Close()
+	from, took := second.TookOver()
+	require.True(t, took)
+	require.Equal(t, os.Getpid(), from.PID)
+	info, err := os.Lstat(second.Path())
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeSocket|0o660, info.Mode())
+
+	rings := func(peer *net.UnixConn, l *shm.Listener) {
+		require.NoError(t, accept(t, l).Ring())
+		_, err := io.ReadFull(peer, make([]byte, 1))
+		require.NoError(t, err)
+	}
+	rings(early, first)
+	probe, err := accept(t, first).Peek(patience)
+	require.ErrorIs(t, err, io.EOF, "%d", probe)
+	rings(dialRaw(t, second.Path()), second)
+	require.NoError(t, first.Close())
+	rings(dialRaw(t, second.Path()), second)
+	require.Equal(t, []string{"s"}, names(t, filepath.Dir(second.Path())))
 }
 
-func TestListenLeavesBusyServerAlone(t *testing.T) {
+// Servers come and go, each beside the one before: a client always finds one.
+func TestListenLeavesNoGap(t *testing.T) {
+	l, err := shm.Listen(socketPath(t), 0o600)
+	require.NoError(t, err)
+	path := l.Path()
+	stop := make(chan struct{})
+	failed := async(func() error {
+		for {
+			select {
+			case <-stop:
+				return nil
+			default:
+			}
+			peer, err := net.Dial("unix", path)
+			if err != nil {
+				return err
+			}
+			_ = peer.Close()
+		}
+	})
+	for range 200 {
+		next, err := shm.Listen(path, 0o600)
+		require.NoError(t, err)
+		require.NoError(t, l.Close())
+		l = next
+	}
+	close(stop)
+	require.NoError(t, within(t, failed))
+	require.NoError(t, l.Close())
+	require.Empty(t, names(t, filepath.Dir(path)))
+}
+
+// A server that leaves while another one takes over does not take its socket
+// away.
+func TestListenDuringClose(t *testing.T) {
+	l, err := shm.Listen(socketPath(t), 0o600)
+	require.NoError(t, err)
+	for range 2000 {
+		closed := async(l.Close)
+		next, err := shm.Listen(l.Path(), 0o600)
+		require.NoError(t, err)
+		require.NoError(t, within(t, closed))
+		require.Equal(t, []string{"s"}, names(t, filepath.Dir(l.Path())))
+		l = next
+	}
+	require.NoError(t, l.Close())
+}
+
+func TestListenTakesOverFromABusyServer(t *testing.T) {
 	path := socketPath(t)
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
@@ -127,9 +237,14 @@ func TestListenLeavesBusyServerAlone(t *testing.T) {
 		}
 		defer waiting.Close()
 	}
-	_, err = shm.Listen(path, 0o600)
-	require.ErrorIs(t, err, shm.ErrInUse)
-	require.FileExists(t, path)
+	l, err := shm.Listen(path, 0o600)
+	require.NoError(t, err)
+	defer l.Close()
+	from, took := l.TookOver()
+	require.True(t, took)
+	require.Zero(t, from)
+	_ = dialRaw(t, path)
+	_ = accept(t, l)
 }
 
 func TestListenLeavesOtherFilesAlone(t *testing.T) {
