@@ -68,6 +68,7 @@ func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, er
 	case in == nil:
 		return nil, r.refuse(head, wire.StatusNoInstance, fmt.Sprintf("no instance %d in this session", head.Arg))
 	case n.server.draining():
+		n.dismissed.Store(true)
 		return nil, r.refuse(head, wire.StatusShutdown, "the plugin server stops")
 	case int(head.Code) >= len(in.handlers) || in.handlers[head.Code] == nil:
 		return nil, r.refuse(head, wire.StatusNoPhase, fmt.Sprintf("plugin %s has no handler for phase %s",
@@ -196,6 +197,7 @@ func (r *reader) start(s *slot, head wire.Head, body []byte) error {
 
 func (n *session) startInstance(request *wire.StartInstance) (uint32, error) {
 	if n.server.draining() {
+		n.dismissed.Store(true)
 		return 0, &startError{wire.StatusShutdown, errors.New("the plugin server stops")}
 	}
 	in, err := n.server.registry.start(n.ctx, request)

@@ -54,6 +54,7 @@ type session struct {
 	open      sync.WaitGroup // goroutines that may touch the session's memory
 	events    atomic.Int64   // events under way
 	ended     atomic.Bool    // end was called
+	dismissed atomic.Bool    // the worker knows that the server stops
 	owed      atomic.Int32   // replies that wait for their instance or for room in the ring
 	failed    error          // why the session ended; written before ctx ends
 	closed    bool           // no goroutine may join open any more
@@ -176,9 +177,18 @@ func (n *session) end(cause error) {
 	}
 	n.ended.Store(true)
 	n.cancel(errClosed)
+	_ = n.conn.Close() // before the doorbell, whose hang-up alone says another thing
 	n.rings.shutDown()
-	_ = n.conn.Close()
 	n.retire()
+}
+
+// dismiss tells the worker that new events are refused from now on, by hanging up
+// its doorbell: it takes those elsewhere, and hangs up when it has its answers. A
+// worker that has no doorbell learns it from the first refusal.
+func (n *session) dismiss() {
+	if n.rings.hangUp() {
+		n.dismissed.Store(true)
+	}
 }
 
 // join lets a goroutine touch the session's memory until it calls open.Done.

@@ -282,6 +282,7 @@ func TestServeDrains(t *testing.T) {
 	w.answer(slow, []byte{0xc0})
 	done, body := w.expect(wire.TypeDone, slow)
 	require.Equal(t, uint8(wire.StatusOK), done.Code, "%s", body)
+	w.hangUp()
 	require.NoError(t, within(t, ended))
 	require.ErrorIs(t, s.Serve(t.Context()), server.ErrServerClosed)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 // Stats is what a server did so far. Reading it costs the sessions nothing.
 type Stats struct {
+	PID            int            // of the server
 	SessionsBegun  uint64         // workers that attached
 	SessionsFailed uint64         // sessions that ended otherwise than by a hang-up
 	Refused        uint64         // connections that were refused
@@ -36,17 +38,12 @@ type SessionStats struct {
 // Stats gives the figures of the server and of the sessions that it has now.
 func (s *Server) Stats() Stats {
 	stats := Stats{
+		PID:            os.Getpid(),
 		SessionsBegun:  s.counters.sessionsBegun.Load(),
 		SessionsFailed: s.counters.sessionsFailed.Load(),
 		Refused:        s.counters.refused.Load(),
 	}
-	s.mu.Lock()
-	sessions := make([]*session, 0, len(s.sessions))
-	for _, n := range s.sessions {
-		sessions = append(sessions, n)
-	}
-	s.mu.Unlock()
-	for _, n := range sessions {
+	for _, n := range s.attached() {
 		if n.join() { // the memory stays mapped meanwhile
 			stats.Sessions = append(stats.Sessions, n.stats())
 			n.open.Done()

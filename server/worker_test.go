@@ -3,6 +3,8 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -87,6 +89,7 @@ type worker struct {
 	stream   *bufio.Reader // in the place of rings and doorbell, over the socket
 	buf      []byte        // of the last frame of stream
 	next     uint32
+	over     chan struct{} // closed when the server hung up; made once it dismissed the worker
 }
 
 // overSocket makes the workers of a test attach by the socket.
@@ -176,12 +179,25 @@ func (w *worker) sendFrame(frame []byte, more bool) error {
 	}
 }
 
-// waitRing waits for a ring of the server. It gives io.EOF when the server
-// hung up.
+// waitRing waits for a ring of the server; one that stops rings no more, and
+// this gives nil now and then. It gives io.EOF when the server hung up.
 func (w *worker) waitRing() error {
 	overdue := time.AfterFunc(patience, func() { _ = w.doorbell.Close() })
 	defer overdue.Stop()
-	return w.doorbell.WaitRing()
+	err := w.doorbell.WaitRing()
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	if w.over == nil {
+		w.over = make(chan struct{})
+		go func() { defer close(w.over); _ = w.a.WaitRing() }()
+	}
+	select {
+	case <-w.over:
+		return err
+	case <-time.After(time.Millisecond):
+		return nil
+	}
 }
 
 // waitHangUp waits until the server hung up the session's connection.

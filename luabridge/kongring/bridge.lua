@@ -3,9 +3,11 @@
 -- Purpose: one light thread attaches to the server, opens the doorbell, and
 -- reads it: each ring makes it hand out what came (session_wait.lua). When the
 -- server goes, which the doorbell's hang-up tells at once, every waiting
--- request is told and the thread attaches anew, with a back-off. When the
--- worker shuts down, the thread leaves and the session goes on without it for
--- the requests that are still there.
+-- request is told and the thread attaches anew, with a back-off. A server that
+-- stops hangs up the doorbell alone, or refuses an event: another thread
+-- attaches anew, to whoever listens now, and the old session goes on for the
+-- requests it has. When the worker shuts down, the thread leaves and the session
+-- goes on without it for the requests that are still there.
 --
 -- Where shared memory is refused, the thread attaches by the socket and pumps
 -- instead (pump.lua); the next time it attaches it tries shared memory first
@@ -21,8 +23,10 @@ local attach = require "kongring.attach"
 local carrier = require "kongring.carrier"
 local helper = require "kongring.helper"
 local pump = require "kongring.pump"
+local see_off = require "kongring.see_off"
 local semaphore = require "ngx.semaphore"
 local sessions = require "kongring.session"
+local sys = require "kongring.sys"
 local timer_at = require("kongring.timer").at
 local turn = require "kongring.turn"
 
@@ -30,7 +34,7 @@ local turn = require "kongring.turn"
 local C = helper.C
 local max = math.max
 local min = math.min
-local now = require("kongring.sys").now
+local now = sys.now
 local log = ngx.log
 local pcall = pcall
 local tostring = tostring
@@ -130,18 +134,35 @@ local function connect(self)
 end
 
 
+-- the doorbell is hung up: by a server that is gone, or that stops and goes on
+-- with the events it has
+local function hung_up(self, session, err)
+  if self.leaving or session.closed then
+    return
+  end
+  if sys.hung_up(session.attachment.control) then
+    session:close("the plugin server went away (" .. err .. ")")
+  else
+    self:replace(session)
+  end
+end
+
+
 -- reads the doorbell until the session or this thread's turn is over. True
 -- when another thread is to go on with the same session.
 local function read_doorbell(self, session, socket)
   local swept = now()
   socket:settimeouts(1000, 1000, SWEEP * 1000)
   for _ = 1, RINGS_PER_THREAD do
+    if exiting() then
+      -- in case the timer could not be made, or fired before the session was
+      self:leave()
+      return false
+    end
     local data, err = socket:receiveany(4096)
     session:answer() -- what came before a hang-up counts
     if not data and err ~= "timeout" then
-      if not self.leaving then
-        session:close("the plugin server went away (" .. err .. ")")
-      end
+      hung_up(self, session, err)
       return false
     end
     if session.closed then
@@ -150,11 +171,6 @@ local function read_doorbell(self, session, socket)
     if now() - swept >= SWEEP then
       swept = now()
       session:sweep()
-    end
-    if exiting() then
-      -- in case the timer could not be made, or fired before the session was
-      self:leave()
-      return false
     end
   end
   return true
@@ -228,9 +244,12 @@ local function serve(self, session)
     local err
     socket, err = attach.open_doorbell(self.path, session.attachment)
     if not socket then
-      session:close(err)
+      -- another server has the path, or none: this one goes on with what it has
+      log(NOTICE, "[kongring] session ", session.id, ": ", err)
+      self:replace(session)
+      return see_off(session)
     end
-  elseif exiting() and not self.pumped then
+  elseif exiting() and not self.pumped and not self.replaced then
     return
   end
   while true do
@@ -242,6 +261,12 @@ local function serve(self, session)
     end
     if attend(self, session, socket) then
       return go_on(self, session)
+    end
+    if self.session ~= session then -- it was replaced
+      see_off(session)
+      log(NOTICE, "[kongring] session ", session.id, " with ", self.path,
+          " ended: ", session.closed)
+      return
     end
     if self.leaving or exiting() then
       self.leaving = true
@@ -258,22 +283,46 @@ end
 
 function run(premature, self, session)
   if premature then
-    return
+    self.attaching = false
+    return tell(self)
   end
   local mine = {}
   self.running = mine
   local ok, err = pcall(serve, self, session)
-  if self.running == mine then
-    self.running = false -- no other thread goes on
+  local last = self.running == mine -- no other thread goes on
+  if last then
+    self.running = false
   end
   if not ok then
     log(ERR, "[kongring] ", self.path, ": ", err)
+  end
+  if not ok and last then
     session = self.session
     if session then
       session:close("the bridge failed: " .. tostring(err))
     end
     self.attaching = false
     tell(self)
+  end
+end
+
+
+--- The server of a session takes no more events: later ones get a fresh
+-- session, with whoever listens now, and this one ends with the requests it has.
+-- A second call for the same session does nothing.
+-- @phases all but init
+-- @tparam table session
+function Bridge:replace(session)
+  if self.session ~= session or session.closed then
+    return
+  end
+  log(NOTICE, "[kongring] session ", session.id, " with ", self.path,
+      ": the plugin server takes no more events")
+  self.session, self.replaced, session.replaced = nil, true, true
+  session:leave()
+  if not self.leaving then -- else the next request asks for it
+    self.attaching = true
+    go_on(self)
   end
 end
 
@@ -321,6 +370,7 @@ function _M.start(path, wanted)
       path = path,
       wanted = wanted, -- carrier
       pumped = false, -- the newest session goes over the socket
+      replaced = false, -- a server refused events
       sema = semaphore.new(),
       waiters = 0, -- requests that wait for the attachment
       attaching = true, -- one is being made
@@ -336,10 +386,10 @@ end
 
 
 -- whether the thread that ought to run does not: one that nginx had no place
--- for, or a pump that left with the requests that were there
+-- for, or one that left with the requests that were there
 local function stalled(self)
   if self.leaving then
-    return self.pumped and not self.attaching
+    return (self.pumped or self.replaced) and not self.attaching
   end
   return not self.running and now() - self.asked > 1
 end
@@ -359,8 +409,8 @@ function Bridge:get()
     go_on(self)
   end
   local deadline = now() + ATTACH_WAIT
-  while self.attaching and (self.pumped or not self.leaving) and
-        now() < deadline do
+  while self.attaching and now() < deadline and
+        (self.pumped or self.replaced or not self.leaving) do
     self.waiters = self.waiters + 1
     -- less than a millisecond is no wait, and nginx's clock would stand still
     if not self.sema:wait(max(deadline - now(), 0.001)) then

@@ -209,7 +209,7 @@ local function finish(session, slot, generation)
   local text = slot.reader:read_str() or "no reason given"
   session:release(slot, generation, true)
   if status == STATUS_SHUTDOWN then
-    return false, _M.UNAVAILABLE, text
+    return false, _M.UNAVAILABLE, text, status
   end
   return false, _M.FAILED, text, status
 end
@@ -287,7 +287,8 @@ end
 local function run_on(session, id, phase, deadline, plugin, find, saved)
   local slot, generation = session:acquire(TYPE_EVENT, deadline)
   if not slot then
-    return false, _M.UNAVAILABLE, generation
+    return false, _M.UNAVAILABLE, generation,
+           session.closed and STATUS_SHUTDOWN or nil
   end
   slot.find, slot.saved, slot.doing = find, saved, nil
   slot.started = C.kongring_ticks()
@@ -309,14 +310,26 @@ local function run_on(session, id, phase, deadline, plugin, find, saved)
 end
 
 
+-- the session and the number of the instance in it; or a session or nil, nil,
+-- what happened, and the server's status
+local function look_up(bridge, plugin, conf, deadline)
+  local session, err = bridge:get()
+  if not session then
+    return nil, nil, err
+  end
+  local id, text, status = instances.get(session, plugin, conf, deadline)
+  return session, id, text, status
+end
+
+
 -- the session and the number of the instance in it, or nil, the kind of
 -- failure and what happened
 local function prepare(bridge, plugin, conf, deadline)
-  local session, err = bridge:get()
-  if not session then
-    return nil, _M.UNAVAILABLE, err
+  local session, id, text, status = look_up(bridge, plugin, conf, deadline)
+  if not id and session and (status == STATUS_SHUTDOWN or session.closed) then
+    bridge:replace(session)
+    session, id, text, status = look_up(bridge, plugin, conf, deadline)
   end
-  local id, text, status = instances.get(session, plugin, conf, deadline)
   if id then
     return session, id
   elseif text == "timeout" then
@@ -351,8 +364,13 @@ function _M.run(bridge, plugin, phase, conf, timeout, saved)
   end
   local ok, failure, text, status = run_on(session, id, phase, deadline,
                                            plugin, find, saved)
-  if status == STATUS_NO_INSTANCE then
-    instances.forget(conf) -- once more, with a fresh instance
+  if status == STATUS_NO_INSTANCE or status == STATUS_SHUTDOWN then
+    -- refused before it began: once more, with a fresh instance or session
+    if status == STATUS_NO_INSTANCE then
+      instances.forget(conf)
+    else
+      bridge:replace(session)
+    end
     session, id, err = prepare(bridge, plugin, conf, deadline)
     if not session then
       return false, id, err

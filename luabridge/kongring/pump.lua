@@ -41,8 +41,8 @@ local CHUNK = 64 * 1024
 -- counters that changed
 local SWEEP = 5
 
--- seconds between two looks whether a worker that shuts down still needs the
--- session, and how many in a row have to say no
+-- seconds between two looks whether a session that leaves is still needed, and
+-- how many in a row have to say no
 local LOOK = 0.01
 local LOOKS = 2
 
@@ -167,23 +167,30 @@ local function guarded(part, session, a)
 end
 
 
--- waits until the session is over; ends it when the worker shuts down and
--- nobody needs it
+-- whether nobody will need the session but those who use it now
+local function leaves(session)
+  return session.replaced or exiting()
+end
+
+
+-- waits until the session is over; ends it when it leaves and nobody needs it
 local function watch(session, over, told)
   local swept, quiet, events = now(), 0, -1
   while not session.closed do
-    over:wait(exiting() and LOOK or SWEEP)
+    over:wait(leaves(session) and LOOK or SWEEP)
     if not session.closed and now() - swept >= SWEEP then
       swept = now()
       session:sweep()
       told = not session.closed and tell_counters(session, told)
     end
-    if not session.closed and exiting() then
+    if not session.closed and leaves(session) then
       -- a request between two events has no slot for a moment
       local idle = session.open_count == 0 and session.counters.events == events
       quiet, events = idle and quiet + 1 or 0, session.counters.events
       if quiet >= LOOKS then
-        session:close("the worker shuts down")
+        session:close(session.replaced and
+                      "the plugin server takes no more events" or
+                      "the worker shuts down")
       end
     end
   end

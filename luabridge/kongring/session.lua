@@ -278,8 +278,9 @@ function Session:give_room()
 end
 
 
---- Tells the server that this worker shuts down. From now on whoever waits
--- looks by itself. A pump goes on instead while it is needed.
+--- Tells the server that nobody listens for its doorbell any more, since this
+-- worker shuts down or has another session. From now on whoever waits looks by
+-- itself. A pump goes on instead while it is needed.
 -- @phases all
 function Session:leave()
   if self.closed then
@@ -310,6 +311,7 @@ function Session:yield(slot, generation, seconds)
   end
   if self.leaving and not self.closed and
      sys.hung_up(self.attachment.control) then
+    self:drain(nil) -- what came before the hang-up counts
     self:close("the plugin server went away")
   end
   return slot.open and slot.generation == generation

@@ -43,7 +43,8 @@ func StartServer(ctx context.Context, binary, socket, logPath string, args ...st
 	go func() { _ = s.cmd.Wait(); close(s.ended) }()
 
 	for {
-		if _, err := server.Inspect(socket, time.Second); err == nil {
+		// by its number: another server may listen there
+		if stats, err := server.Inspect(socket, time.Second); err == nil && stats.PID == s.PID() {
 			return s, nil
 		}
 		select {

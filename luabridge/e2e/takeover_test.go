@@ -1,0 +1,164 @@
+package e2e_test
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kongring/kongring/luabridge/testbed"
+)
+
+// load sends requests until stop is called; none may fail.
+type load struct {
+	b            *bed
+	sent, failed atomic.Int64
+	cancel       context.CancelFunc
+	wg           sync.WaitGroup
+}
+
+// newLoad starts n clients whose handlers do a deed.
+func newLoad(b *bed, n int, deed string) *load {
+	ctx, cancel := context.WithCancel(b.ctx)
+	l := &load{b: b, cancel: cancel}
+	for range n {
+		l.wg.Add(1)
+		go func() {
+			defer l.wg.Done()
+			for ctx.Err() == nil {
+				// A fresh connection each time, as nginx may close a kept one at
+				// the very moment of its use.
+				r, err := b.try("/direct", nil, "x-do", deed, "connection", "close")
+				if err != nil || r.status != 200 {
+					l.failed.Add(1)
+					b.t.Logf("%v %+v", err, r)
+				}
+				l.sent.Add(1)
+			}
+		}()
+	}
+	return l
+}
+
+// more waits for requests that began and ended from now on.
+func (l *load) more() {
+	l.b.t.Helper()
+	before := l.sent.Load()
+	l.b.eventually("more requests", func() bool { return l.sent.Load() > before+50 })
+}
+
+func (l *load) stop() {
+	l.b.t.Helper()
+	l.cancel()
+	l.wg.Wait()
+	require.Zero(l.b.t, l.failed.Load(), "of %d", l.sent.Load())
+	log, err := l.b.Host.ErrorLog() // which has the events of the log phase
+	require.NoError(l.b.t, err)
+	require.NotContains(l.b.t, log, "unavailable")
+}
+
+// second starts a server beside the one that there is, which it gives.
+func (b *bed) second() *testbed.Server {
+	b.t.Helper()
+	old := b.Server
+	require.NoError(b.t, b.StartServer(b.ctx))
+	b.t.Cleanup(old.Kill)
+	return old
+}
+
+// workers waits until all n workers, and no others, are attached to the newest
+// server.
+func (b *bed) workers(n int) {
+	b.t.Helper()
+	b.eventually("the workers are attached to the server", func() bool {
+		stats, err := b.Server.Stats()
+		return err == nil && stats.PID == b.Server.PID() && len(stats.Sessions) == n
+	})
+}
+
+// carriers runs a test over both.
+func carriers(t *testing.T, test func(t *testing.T)) {
+	t.Run("ring", test)
+	t.Run("socket", func(t *testing.T) { overSocket(t); test(t) })
+}
+
+func twoWorkers(o *testbed.Options) { o.Host.Workers = 2 }
+
+// A new binary is started beside the old one, and nginx reloads: no request
+// fails, neither then nor when the old one ends.
+func TestTakeoverWithReload(t *testing.T) {
+	carriers(t, func(t *testing.T) {
+		b := start(t, twoWorkers)
+		b.answers()
+		l := newLoad(b, 4, "nothing")
+		old := b.second()
+		l.more()
+		require.NoError(t, b.Host.Reload(b.ctx))
+		b.workers(2)
+		l.more()
+		require.NoError(t, old.Stop(b.ctx))
+		l.more()
+		l.stop()
+		b.workers(2)
+		b.logged(`takes over the socket from pid ` + strconv.Itoa(old.PID()))
+	})
+}
+
+// The old server ends: its workers go over to the new one, and no request fails.
+func TestTakeoverWithoutReload(t *testing.T) {
+	carriers(t, func(t *testing.T) {
+		b := start(t, twoWorkers)
+		b.answers()
+		l := newLoad(b, 4, "nothing")
+		for range 5 {
+			old := b.second()
+			l.more()
+			require.NoError(t, old.Stop(b.ctx))
+			l.more()
+			b.workers(2)
+		}
+		l.stop()
+	})
+}
+
+// Events under way finish on the old server while new ones are served by the
+// new one.
+func TestTakeoverWithSlowEvents(t *testing.T) {
+	carriers(t, func(t *testing.T) {
+		b := start(t, nil)
+		b.answers()
+		slow := newLoad(b, 4, "sleep:300ms")
+		b.logged("probe: sleeps")
+		quick := newLoad(b, 2, "nothing")
+		quick.more()
+		old := b.second()
+		require.NoError(t, old.Stop(b.ctx))
+		quick.more()
+		slow.stop()
+		quick.stop()
+		b.workers(1)
+	})
+}
+
+// A worker that shuts down, with requests that are not through all their phases
+// yet, goes over as well.
+func TestTakeoverFromALeavingWorker(t *testing.T) {
+	carriers(t, func(t *testing.T) {
+		b := start(t, nil)
+		pids, err := b.Host.Workers()
+		require.NoError(t, err)
+		l := newLoad(b, 4, "sleep:300ms")
+		b.logged("probe: sleeps")
+		old := b.second()
+		require.NoError(t, b.Host.Reload(b.ctx))
+		require.NoError(t, old.Stop(b.ctx))
+		l.stop()
+		b.workers(1)
+		stats, err := b.Server.Stats()
+		require.NoError(t, err)
+		require.NotEqual(t, pids[0], stats.Sessions[0].PID)
+	})
+}
