@@ -6,8 +6,8 @@
 -- request is told and the thread attaches anew, with a back-off. A server that
 -- stops hangs up the doorbell alone, or refuses an event: another thread
 -- attaches anew, to whoever listens now, and the old session goes on for the
--- requests it has. When the worker shuts down, the thread leaves and the session
--- goes on without it for the requests that are still there.
+-- requests it has. When the worker shuts down, the thread leaves and the
+-- session goes on without it for the requests that are still there.
 --
 -- Where shared memory is refused, the thread attaches by the socket and pumps
 -- instead (pump.lua); the next time it attaches it tries shared memory first
@@ -21,12 +21,12 @@
 
 local attach = require "kongring.attach"
 local carrier = require "kongring.carrier"
+local doorbell = require "kongring.doorbell"
 local helper = require "kongring.helper"
 local pump = require "kongring.pump"
-local see_off = require "kongring.see_off"
+local see_off = require("kongring.see_off").run
 local semaphore = require "ngx.semaphore"
 local sessions = require "kongring.session"
-local sys = require "kongring.sys"
 local timer_at = require("kongring.timer").at
 local turn = require "kongring.turn"
 
@@ -34,7 +34,7 @@ local turn = require "kongring.turn"
 local C = helper.C
 local max = math.max
 local min = math.min
-local now = sys.now
+local now = require("kongring.sys").now
 local log = ngx.log
 local pcall = pcall
 local tostring = tostring
@@ -47,13 +47,6 @@ local BACK_OFF_MIN, BACK_OFF_MAX = 0.01, 0.25
 
 -- seconds that a request waits for an attachment that is being made
 local ATTACH_WAIT = 1
-
--- seconds between two looks for slots whose coroutine was killed
-local SWEEP = 5
-
--- rings after which a fresh thread takes over: memory of a light thread's
--- request is only given back at its end
-local RINGS_PER_THREAD = 100000
 
 -- seconds until the timer that notices the worker's shutdown is renewed
 local FAR = 24 * 3600
@@ -134,49 +127,6 @@ local function connect(self)
 end
 
 
--- the doorbell is hung up: by a server that is gone, or that stops and goes on
--- with the events it has
-local function hung_up(self, session, err)
-  if self.leaving or session.closed then
-    return
-  end
-  if sys.hung_up(session.attachment.control) then
-    session:close("the plugin server went away (" .. err .. ")")
-  else
-    self:replace(session)
-  end
-end
-
-
--- reads the doorbell until the session or this thread's turn is over. True
--- when another thread is to go on with the same session.
-local function read_doorbell(self, session, socket)
-  local swept = now()
-  socket:settimeouts(1000, 1000, SWEEP * 1000)
-  for _ = 1, RINGS_PER_THREAD do
-    if exiting() then
-      -- in case the timer could not be made, or fired before the session was
-      self:leave()
-      return false
-    end
-    local data, err = socket:receiveany(4096)
-    session:answer() -- what came before a hang-up counts
-    if not data and err ~= "timeout" then
-      hung_up(self, session, err)
-      return false
-    end
-    if session.closed then
-      return false
-    end
-    if now() - swept >= SWEEP then
-      swept = now()
-      session:sweep()
-    end
-  end
-  return true
-end
-
-
 local run -- serves in a fresh timer
 
 
@@ -230,7 +180,7 @@ local function attend(self, session, socket)
     return false
   end
   ngx.thread.spawn(session.look_on, session)
-  local again = read_doorbell(self, session, socket)
+  local again = doorbell.read(self, session, socket)
   socket:close()
   return again
 end
@@ -308,8 +258,8 @@ end
 
 
 --- The server of a session takes no more events: later ones get a fresh
--- session, with whoever listens now, and this one ends with the requests it has.
--- A second call for the same session does nothing.
+-- session, with whoever listens now, and this one ends with the requests it
+-- has. A second call for the same session does nothing.
 -- @phases all but init
 -- @tparam table session
 function Bridge:replace(session)

@@ -24,11 +24,14 @@ local LOOK = 0.005
 local SWEEP = 5
 
 
+local _M = {}
+
+
 --- Closes a session when nobody needs it any more, or its server hangs up.
 -- Those who wait in it look by themselves meanwhile (`leave`).
 -- @phases timer
 -- @tparam table session over shared memory, which has left
-return function(session)
+function _M.run(session)
   local swept = now()
   while not session.closed do
     if session.open_count == 0 then
@@ -45,3 +48,6 @@ return function(session)
     end
   end
 end
+
+
+return _M
