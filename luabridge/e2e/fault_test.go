@@ -209,7 +209,8 @@ func TestReloadUnderLoad(t *testing.T) {
 	})
 }
 
-// SIGTERM lets the events under way finish and fails new ones.
+// SIGTERM lets the events under way finish and fails new ones, where no other
+// server has taken the socket over.
 func TestServerStopsGracefully(t *testing.T) {
 	b := start(t, nil)
 	b.answers()

@@ -79,6 +79,7 @@ func Make(b bridge.PdkBridge) PDK {
 }
 
 // Context gives the context of the event: it is cancelled when the event's time
-// is over, when the client or the worker goes away, when the server stops, and
-// when the handler returns.
+// is over, when the worker goes away, when the server stops and its grace time is
+// over, and when the handler returns. A client that leaves does not cancel it:
+// nginx tells nobody while lua_check_client_abort is off, as it has to be.
 func (p *PDK) Context() context.Context { return bridge.ContextOf(p.bridge) }

@@ -13,8 +13,8 @@ import (
 )
 
 // ErrOver is wrapped by every PDK call that comes after the end of its event:
-// after Response.Exit, after the deadline, when the client or the worker went
-// away, or from a goroutine that outlived its handler.
+// after Response.Exit, after the deadline, when the worker went away or ended the
+// request, or from a goroutine that outlived its handler.
 var ErrOver = errors.New("the event is over")
 
 // Transport carries the calls of an event to the worker that runs it.
