@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -231,17 +229,7 @@ func TestServerStopsGracefully(t *testing.T) {
 // A bridge of another version is refused, and both versions are named.
 func TestVersionsThatDiffer(t *testing.T) {
 	b := start(t, func(o *testbed.Options) {
-		old := filepath.Join(o.Dir, "old")
-		require.NoError(t, exec.Command("cp", "-r", filepath.Join(build.LuaPath(), "kongring"), old).Run())
-		require.NoError(t, os.MkdirAll(filepath.Join(o.Dir, "front"), 0o755))
-		require.NoError(t, os.Rename(old, filepath.Join(o.Dir, "front", "kongring")))
-		layout := filepath.Join(o.Dir, "front", "kongring", "layout.lua")
-		text, err := os.ReadFile(layout)
-		require.NoError(t, err)
-		changed := strings.Replace(string(text), fmt.Sprintf("APP = %d,", wire.Version), "APP = 99,", 1)
-		require.NotEqual(t, string(text), changed)
-		require.NoError(t, os.WriteFile(layout, []byte(changed), 0o644))
-		o.Host.LuaPath = []string{filepath.Join(o.Dir, "front")}
+		patched(t, o, "layout.lua", fmt.Sprintf("APP = %d,", wire.Version), "APP = 99,")
 	})
 	require.Equal(t, 503, b.do("nothing").status)
 	versions := fmt.Sprintf(`bridge %d\.99, server %d\.%d`, shm.Version, shm.Version, wire.Version)

@@ -110,6 +110,20 @@ func handlerOf(t *testing.T, o *testbed.Options, more string) {
 	o.Host.LuaPath = []string{filepath.Join(o.Dir, "front")}
 }
 
+// patched makes the host run a copy of the bridge, in which a text of one of its
+// modules is another.
+func patched(t *testing.T, o *testbed.Options, module, from, to string) {
+	t.Helper()
+	front := filepath.Join(o.Dir, "front")
+	require.NoError(t, os.CopyFS(filepath.Join(front, "kongring"), os.DirFS(filepath.Join(build.LuaPath(), "kongring"))))
+	path := filepath.Join(front, "kongring", module)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(text), from)
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644))
+	o.Host.LuaPath = []string{front}
+}
+
 // reply is what came back for a request.
 type reply struct {
 	status int

@@ -144,6 +144,25 @@ func TestTakeoverWithSlowEvents(t *testing.T) {
 	})
 }
 
+// A worker opens another doorbell now and then. Where that leads to the new
+// server, the worker goes over to it, and what is under way on the old one
+// finishes there.
+func TestTakeoverAtANewDoorbell(t *testing.T) {
+	b := start(t, func(o *testbed.Options) {
+		patched(t, o, "doorbell.lua", "RINGS_PER_THREAD = 100000", "RINGS_PER_THREAD = 20")
+	})
+	b.answers()
+	slow := newLoad(b, 2, "sleep:200ms")
+	b.logged("probe: sleeps")
+	quick := newLoad(b, 2, "sleep:1ms")
+	b.second()
+	b.workers(1)
+	quick.more()
+	slow.stop()
+	quick.stop()
+	b.logged(`failed to open a doorbell: the server refused: no session`)
+}
+
 // A worker that shuts down, with requests that are not through all their phases
 // yet, goes over as well.
 func TestTakeoverFromALeavingWorker(t *testing.T) {
