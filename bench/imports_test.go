@@ -26,12 +26,13 @@ type listed struct {
 // may says what each folder may import, besides the standard library and what
 // lies below itself. The longest prefix of a package's path counts.
 var may = map[string][]string{
-	"ring":        {},
-	"shm":         {"golang.org/x/sys/unix"},
-	"server/wire": {"github.com/tinylib/msgp/msgp"},
-	"server/pdk":  {"server/wire", "server/pdk/...", "github.com/tinylib/msgp/msgp"},
+	"ring":          {},
+	"shm":           {"golang.org/x/sys/unix"},
+	"server/wire":   {"github.com/tinylib/msgp/msgp"},
+	"server/schema": {},
+	"server/pdk":    {"server/wire", "server/pdk/...", "github.com/tinylib/msgp/msgp"},
 	"server": {
-		"ring", "shm", "server/wire", "server/pdk/...",
+		"ring", "shm", "server/wire", "server/schema", "server/pdk/...",
 		"github.com/tinylib/msgp/msgp", "golang.org/x/sys/unix",
 	},
 	"server/examples":     {"server", "server/pdk/...", "server/examples/..."},

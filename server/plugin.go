@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/kongring/kongring/server/pdk"
+	"github.com/kongring/kongring/server/schema"
 	"github.com/kongring/kongring/server/wire"
 )
 
@@ -44,8 +45,10 @@ func newPlugin(name string, construct func() interface{}, version string, priori
 		return nil, err
 	}
 	var err error
-	p.schema, err = schemaOf(name, config)
-	return p, err
+	if p.schema, err = schema.Of(name, config); err != nil {
+		return nil, fmt.Errorf("config of plugin %s: %w", name, err)
+	}
+	return p, nil
 }
 
 // handlersOf gives the handlers of a config by phase, nil where it has none.
