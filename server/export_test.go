@@ -1,5 +1,12 @@
 package server
 
+import (
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+)
+
 // Resting counts the sessions whose watchdog sleeps.
 func (s *Server) Resting() (n int) {
 	s.mu.Lock()
@@ -20,3 +27,19 @@ var (
 
 // What long messages go through.
 var TakeLong = takeLong
+
+// CheckFor is Check with another patience.
+func CheckFor(w io.Writer, patience time.Duration, opts ...Option) bool {
+	return check(w, patience, opts)
+}
+
+// LoggerOf gives the logger that options set.
+func LoggerOf(t testing.TB, opts ...Option) *slog.Logger {
+	o := defaults()
+	for _, set := range opts {
+		if err := set(&o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return o.logger
+}

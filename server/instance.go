@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -134,7 +136,11 @@ func (in *instance) construct(config []byte) (err error) {
 	}()
 	c := in.plugin.construct()
 	if err := json.Unmarshal(config, c); err != nil {
-		return &startError{wire.StatusBadConfig, fmt.Errorf("config of plugin %s: %w", in.plugin.name, withoutValues(err))}
+		err = withoutValues(err)
+		if err == errUnfit {
+			err = in.plugin.unfitField(config)
+		}
+		return &startError{wire.StatusBadConfig, fmt.Errorf("config of plugin %s: %w", in.plugin.name, err)}
 	}
 	in.handlers = handlersOf(c)
 	for phase := range in.profiles {
@@ -154,7 +160,26 @@ func withoutValues(err error) error {
 	if errors.As(err, &syntax) {
 		return fmt.Errorf("no JSON: fault at byte %d", syntax.Offset)
 	}
-	return errors.New("it does not fit the plugin's config struct")
+	return errUnfit
+}
+
+// errUnfit is all there is to say of an error of a field's own decoder, whose
+// text may hold the value.
+var errUnfit = errors.New("it does not fit the plugin's config struct")
+
+// unfitField names the field of a config that its own decoder refuses.
+func (p *plugin) unfitField(config []byte) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(config, &keys); err != nil {
+		return errUnfit
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		alone, err := json.Marshal(map[string]json.RawMessage{key: keys[key]})
+		if err == nil && json.Unmarshal(alone, p.construct()) != nil {
+			return fmt.Errorf("field %q: %w", key, errUnfit)
+		}
+	}
+	return errUnfit
 }
 
 // configSum is a checksum of a config that depends neither on the order of its

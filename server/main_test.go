@@ -18,6 +18,7 @@ const (
 var roles = map[string]func(socket string) error{
 	"attach":    playAttach,
 	"plugin":    playPlugin,
+	"faulty":    playFaulty,
 	"no memory": playServerWithoutMemory,
 }
 

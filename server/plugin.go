@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -41,12 +42,14 @@ func newPlugin(name string, construct func() interface{}, version string, priori
 			p.phases = append(p.phases, wire.PhaseNames[phase])
 		}
 	}
-	if err := checkSignatures(name, config, p.phases); err != nil {
-		return nil, err
-	}
+	faults := checkSignatures(name, config, p.phases)
 	var err error
-	if p.schema, err = schema.Of(name, config); err != nil {
-		return nil, fmt.Errorf("config of plugin %s: %w", name, err)
+	p.schema, err = schema.Of(name, config)
+	for _, fault := range leaves(err) {
+		faults = append(faults, fmt.Errorf("config of plugin %s: %w", name, fault))
+	}
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
 	return p, nil
 }
@@ -86,7 +89,7 @@ var methodNames = [...]string{
 
 // checkSignatures finds methods that are named like a handler and are none,
 // which stock Kong would call for ever.
-func checkSignatures(name string, config interface{}, phases []string) error {
+func checkSignatures(name string, config interface{}, phases []string) (faults []error) {
 	has := map[string]bool{}
 	for _, p := range phases {
 		has[p] = true
@@ -94,11 +97,11 @@ func checkSignatures(name string, config interface{}, phases []string) error {
 	t := reflect.TypeOf(config)
 	for phase, method := range methodNames {
 		if m, ok := t.MethodByName(method); ok && method != "" && !has[wire.PhaseNames[phase]] {
-			return fmt.Errorf("plugin %s: method %s has the type %s, want func(*pdk.PDK)", name, method, m.Type)
+			faults = append(faults, fmt.Errorf("plugin %s: method %s has the type %s, want func(*pdk.PDK)", name, method, m.Type))
 		}
 	}
-	if len(phases) == 0 {
-		return fmt.Errorf("plugin %s: %T has no handler: want at least one of the methods %v", name, config, methodNames[1:])
+	if len(phases) == 0 && len(faults) == 0 {
+		faults = append(faults, fmt.Errorf("plugin %s: %T has no handler: want at least one of the methods %v", name, config, methodNames[1:]))
 	}
-	return nil
+	return faults
 }

@@ -175,8 +175,14 @@ func TestInstancesAreShared(t *testing.T) {
 	require.Len(t, made, 2, "another config, another instance")
 }
 
+// strict has a field that decodes its own text.
+type strict struct {
+	scripted
+	At time.Time `json:"at"`
+}
+
 func TestInstanceErrors(t *testing.T) {
-	_, socket := start(t, server.WithPlugin("p", func() interface{} { return &scripted{} }, "0.1", 1))
+	_, socket := start(t, server.WithPlugin("strict", func() interface{} { return &strict{} }, "0.1", 1), server.WithPlugin("p", func() interface{} { return &scripted{} }, "0.1", 1))
 	w := attach(t, socket)
 	for _, tc := range []struct {
 		name, plugin, config string
@@ -186,6 +192,8 @@ func TestInstanceErrors(t *testing.T) {
 		{"unknown plugin", "q", `{}`, wire.StatusNoPlugin, `no plugin named "q"`},
 		{"not JSON", "p", `{`, wire.StatusBadConfig, "does not fit"},
 		{"wrong type", "p", `{"name":{"secret":1}}`, wire.StatusBadConfig, `field "name" does not fit the Go type string`},
+		{"own decoder", "strict", `{"name":"a","at":"secret"}`, wire.StatusBadConfig,
+			`config of plugin strict: field "at": it does not fit the plugin's config struct`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, body := w.startInstance(tc.plugin, "k", tc.config)

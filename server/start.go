@@ -20,6 +20,8 @@ var (
 	socketPath = flag.String("socket", "", "path of the socket, instead of the one below -kong-prefix")
 	carrier    = flag.String("carrier", "auto", "what carries the messages: auto (shared memory where the system grants it, else the socket) or socket")
 	installDir = flag.String("install", "", "write the modules that Kong loads below this folder, and end")
+	checkOnly  = flag.Bool("check", false, "look for faults in the plugin, print one line for each, and end with status 1 if there are any")
+	logLevel   = flag.String("log-level", "", "least level of the server's own lines: debug, info, warn or error")
 	help       = flag.Bool("help", false, "print this text and end")
 )
 
@@ -57,8 +59,9 @@ func SocketPath(name string) string {
 // Run makes a server and serves until SIGTERM or SIGINT: then it takes no more
 // events, waits for those under way, and gives nil. The flag -carrier=socket is
 // [WithCarrier] with [CarrierSocket]. With the flag -dump it
-// prints what Kong asks for, with -install it writes what Kong loads, and gives
-// nil at once.
+// prints what Kong asks for, with -install it writes what Kong loads, with
+// -check it does what [Check] does, and gives nil at once; where Check finds
+// something, the process ends with status 1. -log-level is [WithLogLevel].
 func Run(opts ...Option) error {
 	switch *carrier {
 	case "auto": // as the options say
@@ -66,6 +69,15 @@ func Run(opts ...Option) error {
 		opts = append(opts[:len(opts):len(opts)], WithCarrier(CarrierSocket))
 	default:
 		return fmt.Errorf("flag -carrier=%s: want auto or socket", *carrier)
+	}
+	if *logLevel != "" {
+		opts = append(opts[:len(opts):len(opts)], WithLogLevel(*logLevel))
+	}
+	if *checkOnly {
+		if !Check(os.Stdout, opts...) {
+			os.Exit(1)
+		}
+		return nil
 	}
 	s, err := New(opts...)
 	if err != nil {

@@ -22,7 +22,6 @@ local pcall = pcall
 local setmetatable = setmetatable
 local tonumber = tonumber
 local STATUS_OK = layout.STATUS_OK
-local STATUS_SHUTDOWN = layout.STATUS_SHUTDOWN
 
 
 -- config table → entry; an entry goes with its config

@@ -71,7 +71,7 @@ func TestFields(t *testing.T) {
 		{"embedded", &struct {
 			base
 			Host string `json:"host"`
-		}{base: base{Shared: "s"}}, `[{"shared":{"type":"string","default":"s"}},{"host":{"type":"string"}}]`},
+		}{base: base{"s", "inner"}, Host: "outer"}, `[{"shared":{"type":"string","default":"s"}},{"host":{"type":"string","default":"outer"}}]`},
 		{"embedded by name", &struct {
 			base `json:"inner"`
 			Base base `json:"outer"`

@@ -32,7 +32,9 @@ type TestEnv struct {
 }
 
 // New gives the environment of a request.
-func New(t *testing.T, req Request) (env *TestEnv, err error) {
+func New(t *testing.T, req Request) (env *TestEnv, err error) { return environment(t, req) }
+
+func environment(t testing.TB, req Request) (*TestEnv, error) {
 	if err := req.Validate(); err != nil {
 		return nil, err
 	}
