@@ -61,6 +61,11 @@
 //
 // Without traffic both sides sleep, and nothing runs but by a doorbell.
 //
+// # Before anything runs
+//
+// Package schema makes Kong's schema from the config struct (SCHEMA.md); a
+// struct that has none stops the server. [Check] looks for more.
+//
 // # What a plugin may rely on
 //
 // Handlers of one instance run side by side, as with go-pdk. A handler that

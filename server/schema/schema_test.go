@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"encoding/json"
+	"os"
 	"testing"
 	"time"
 
@@ -242,4 +243,29 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestThePageHasAllNames(t *testing.T) {
+	page, err := os.ReadFile("../SCHEMA.md")
+	require.NoError(t, err)
+	for _, name := range schema.Names() {
+		require.Regexp(t, "`"+name+"[`=]", string(page))
+	}
+}
+
+// The struct that the page shows has a schema.
+func TestThePage(t *testing.T) {
+	_, err := schema.Of("p", &struct {
+		_ struct{} `kong:"no_consumer,protocols=http|https"`
+		_ struct{} `kong:"at_least_one_of=header|query"`
+
+		Header string         `json:"header" kong:"len_min=1,match=^[%w-]+$"`
+		Query  string         `json:"query"`
+		Mode   string         `json:"mode" kong:"one_of=allow|deny"`
+		Limit  int            `json:"limit" kong:"required,between=1|100"`
+		Token  string         `json:"token" kong:"referenceable,encrypted,description='A secret, or where it is'"`
+		Paths  []string       `json:"paths" kong:"set,elements.starts_with=/"`
+		Codes  map[string]int `json:"codes" kong:"keys.match=^%a+$,values.between=100|599"`
+	}{Mode: "deny", Limit: 10})
+	require.NoError(t, err)
 }

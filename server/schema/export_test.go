@@ -1,0 +1,12 @@
+package schema
+
+// Names gives all that tags may say.
+func Names() (names []string) {
+	for name := range attributes {
+		names = append(names, name)
+	}
+	for name := range scopes {
+		names = append(names, name)
+	}
+	return append(names, entityChecks...)
+}
