@@ -40,7 +40,7 @@ func (m *maker) about(i item, p place) error {
 	switch {
 	case slices.Contains(entityChecks, i.name):
 		if !p.reachable {
-			return fmt.Errorf("Kong has no such check inside an array or a map")
+			return fmt.Errorf("no such check works inside an array or a map")
 		}
 		paths := []string{}
 		for _, name := range i.list() {
