@@ -32,10 +32,10 @@
 // The reader here:
 //
 //  1. Looks. A frame that is there costs no more.
-//  2. Looks on, without rest for eagerMicros, then with its processor offered to
-//     other threads after each microsecond, up to lookMicros. A microsecond is
-//     counted in PAUSE instructions, which take from 5 to 140 cycles depending on
-//     the processor: spinUnit measures how many make one.
+//  2. Looks on for up to lookMicros, with its processor offered to other threads
+//     after each microsecond. A microsecond is counted in PAUSE instructions,
+//     which take from 5 to 140 cycles depending on the processor: spinUnit
+//     measures how many make one.
 //  3. Sleeps on the eventfd, after it has said so and looked once more.
 //
 // What counts is whether looking on paid, that is, whether a frame came. After

@@ -34,7 +34,7 @@ type Plan struct {
 // Full takes about twelve minutes.
 func Full() Plan {
 	return Plan{
-		Rounds: 3, Seconds: 1, Kind: "header",
+		Rounds: 3, Seconds: 0.8, Kind: "header",
 		trips:      20_000,
 		ringRounds: 3, ringSteps: 50_000, ringSizes: "16,64,256,1024,4096,16384,65536", ringSleep: true,
 		calls: []int{0, 1, 2, 5, 10, 20, 50}, conns: []int{1, 16, 64}, warmUp: 250 * time.Millisecond,

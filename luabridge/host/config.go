@@ -27,6 +27,7 @@ type configValues struct {
 	Modules          []string
 	User             string
 	Workers          int
+	Bound            bool
 	Prefix           string
 	LogLevel         string
 	Env              []string
@@ -54,6 +55,7 @@ func (h *Host) writeConfig() error {
 	values := configValues{
 		Modules:          h.build.modules,
 		Workers:          o.Workers,
+		Bound:            o.Bound,
 		Prefix:           o.Prefix,
 		LogLevel:         o.LogLevel,
 		Env:              environment(o.Env, quote),

@@ -48,6 +48,10 @@ type Options struct {
 	// Workers is the number of worker processes, 1 by default.
 	Workers int
 
+	// Bound binds each worker to a processor of its own, as nginx's
+	// worker_cpu_affinity auto does.
+	Bound bool
+
 	// LogLevel is nginx's: debug, info, notice (the default), warn, error,
 	// crit, alert or emerg.
 	LogLevel string

@@ -24,6 +24,9 @@ local MAX_BYTES = layout.MAX_PREFETCH_BYTES
 -- failures of a getter after which a profile does without it
 local PATIENCE = 3
 
+-- getters that are compiled into one trace: a few, as their code is foreign
+local GETTERS_PER_TRACE = 4
+
 
 local _M = {}
 
@@ -65,9 +68,12 @@ end
 local function compile(n)
   local text = { "local put, cut = ...; return function(profile, b, limit)" }
   for i = 1, n do
-    text[i + 1] = "put(profile, " .. i .. ", b, limit); cut()"
+    text[#text + 1] = "put(profile, " .. i .. ", b, limit)"
+    if i % GETTERS_PER_TRACE == 0 or i == n then
+      text[#text + 1] = "cut()"
+    end
   end
-  text[n + 2] = "end"
+  text[#text + 1] = "end"
   return loadstring(concat(text, "\n"), "=profile")(put_one, cut)
 end
 
