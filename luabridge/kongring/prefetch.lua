@@ -24,9 +24,6 @@ local MAX_BYTES = layout.MAX_PREFETCH_BYTES
 -- failures of a getter after which a profile does without it
 local PATIENCE = 3
 
--- getters that are compiled into one trace: a few, as their code is foreign
-local GETTERS_PER_TRACE = 4
-
 
 local _M = {}
 
@@ -69,7 +66,7 @@ local function compile(n)
   local text = { "local put, cut = ...; return function(profile, b, limit)" }
   for i = 1, n do
     text[#text + 1] = "put(profile, " .. i .. ", b, limit)"
-    if i % GETTERS_PER_TRACE == 0 or i == n then
+    if i < n then
       text[#text + 1] = "cut()"
     end
   end
@@ -126,6 +123,7 @@ function _M.put(profile, b)
   b:put_u16(profile.n)
   cut()
   profile.put_all(profile, b, b.len + MAX_BYTES)
+  cut()
   profile.at = 0
 end
 
