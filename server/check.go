@@ -37,7 +37,7 @@ func check(w io.Writer, patience time.Duration, opts []Option) (ok bool) {
 			find("%v", err)
 		}
 	}
-	if _, err := newRegistry(o.plugins); err != nil {
+	if _, err := newRegistry(o.plugins, o.bounds); err != nil {
 		find("%v", err)
 	}
 	for _, p := range o.plugins {

@@ -217,6 +217,7 @@ func TestAConstantIsAskedOnceInASession(t *testing.T) {
 type profiled struct {
 	*worker
 	version uint32
+	bytes   uint32 // that the values of an event may have
 	getters []string
 }
 
@@ -252,8 +253,9 @@ func (p *profiled) run(in uint32) (asked []string) {
 func (p *profiled) learn(body []byte) {
 	p.t.Helper()
 	p.version, p.getters = binary.LittleEndian.Uint32(body), nil
-	n := binary.LittleEndian.Uint16(body[4:])
-	body = body[6:]
+	p.bytes = binary.LittleEndian.Uint32(body[4:])
+	n := binary.LittleEndian.Uint16(body[8:])
+	body = body[10:]
 	for range n {
 		id := wire.MethodID(binary.LittleEndian.Uint16(body))
 		args, rest, err := msgp.ReadIntfBytes(body[2:])
@@ -529,4 +531,29 @@ func must(err error) {
 	if err != nil {
 		panic(err)
 	}
+}
+
+// The operator's bounds reach the worker; a declared getter is not the one that
+// is left out.
+func TestPrefetchBounds(t *testing.T) {
+	for _, bounds := range [][2]int{{0, 1}, {1, 0}, {wire.MaxPrefetch + 1, 1}, {1, wire.MaxPrefetchBytes + 1}} {
+		_, err := server.New(server.WithPrefetchBounds(bounds[0], bounds[1]))
+		require.ErrorContains(t, err, fmt.Sprintf("prefetch bounds of %d getters and %d bytes", bounds[0], bounds[1]))
+	}
+	_, socket := plain(t, server.WithPrefetchBounds(2, 77), server.WithPlugin("p", func() interface{} {
+		return &scripted{access: func(_ *scripted, kong *pdk.PDK) {
+			for _, name := range []string{"x-a", "x-b", "x-c"} {
+				_, err := kong.Request.GetHeader(name)
+				must(err)
+			}
+		}}
+	}, "0.1", 1, server.Prefetch("access", server.Get("kong.request.get_path"))))
+	p := &profiled{worker: attach(t, socket)}
+	in := p.instance("p", `{}`)
+	for range 100 {
+		p.run(in)
+	}
+	require.Len(t, p.getters, 2)
+	require.Contains(t, p.getters, "kong.request.get_path []")
+	require.EqualValues(t, 77, p.bytes)
 }

@@ -53,13 +53,14 @@ func (e *startError) Unwrap() error { return e.err }
 // goroutine.
 type registry struct {
 	plugins map[string]*plugin // immutable
+	bounds  prefetchBounds     // immutable
 
 	mu        sync.Mutex
 	instances map[instanceKey]*instance
 }
 
-func newRegistry(plugins []*plugin) (*registry, error) {
-	r := &registry{plugins: map[string]*plugin{}, instances: map[instanceKey]*instance{}}
+func newRegistry(plugins []*plugin, bounds prefetchBounds) (*registry, error) {
+	r := &registry{plugins: map[string]*plugin{}, bounds: bounds, instances: map[instanceKey]*instance{}}
 	for _, p := range plugins {
 		if r.plugins[p.name] != nil {
 			return nil, fmt.Errorf("plugin %s is given twice", p.name)
@@ -93,7 +94,7 @@ func (r *registry) start(ctx context.Context, request *wire.StartInstance) (*ins
 	r.mu.Unlock()
 
 	if !found {
-		in.err = in.construct(request.Config)
+		in.err = in.construct(request.Config, r.bounds)
 		close(in.started)
 	}
 	select {
@@ -128,7 +129,7 @@ func (r *registry) release(in *instance) {
 
 // construct makes the plugin's config. A constructor that panics is the
 // plugin's fault, not the server's.
-func (in *instance) construct(config []byte) (err error) {
+func (in *instance) construct(config []byte, bounds prefetchBounds) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &startError{wire.StatusFailed, fmt.Errorf("constructor of plugin %s panicked: %v", in.plugin.name, v)}
@@ -144,7 +145,7 @@ func (in *instance) construct(config []byte) (err error) {
 	}
 	in.handlers = handlersOf(c)
 	for phase := range in.profiles {
-		in.profiles[phase] = newProfile(in.plugin.pinned[phase])
+		in.profiles[phase] = newProfile(in.plugin.pinned[phase], bounds)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kongring/kongring/ring"
+	"github.com/kongring/kongring/server/wire"
 )
 
 // Option sets something about a [Server].
@@ -25,6 +26,7 @@ type options struct {
 	noMemo       bool
 	noPrefetch   bool
 	affinity     bool
+	bounds       prefetchBounds
 	carrier      Carrier
 }
 
@@ -36,6 +38,7 @@ func defaults() options {
 		maxMessage:   64 << 20,
 		grace:        10 * time.Second,
 		logger:       slog.Default(),
+		bounds:       prefetchBounds{getters: wire.MaxPrefetch, bytes: 16 << 10},
 	}
 }
 
@@ -131,6 +134,21 @@ func SyncWrites() Option {
 // WithoutMemo makes a getter ask again each time.
 func WithoutMemo() Option {
 	return func(o *options) error { o.noMemo = true; return nil }
+}
+
+// WithPrefetchBounds bounds what workers send along with an event: the number of
+// getters, up to 32, those that [Prefetch] declares first among them, and the
+// bytes of their values together, up to 1 MiB. A value beyond is asked for. 32
+// and 16 KiB unless set.
+func WithPrefetchBounds(getters, bytes int) Option {
+	return func(o *options) error {
+		if getters < 1 || getters > wire.MaxPrefetch || bytes < 1 || bytes > wire.MaxPrefetchBytes {
+			return fmt.Errorf("prefetch bounds of %d getters and %d bytes: want 1 to %d and 1 to %d", getters, bytes,
+				wire.MaxPrefetch, wire.MaxPrefetchBytes)
+		}
+		o.bounds = prefetchBounds{getters, bytes}
+		return nil
+	}
 }
 
 // WithoutPrefetch keeps workers from sending values along with events.

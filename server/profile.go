@@ -16,6 +16,7 @@ import (
 type profile struct {
 	current atomic.Pointer[prefetch] // never nil
 	pinned  []habit                  // declared by the author: never leave
+	bounds  prefetchBounds
 
 	mu     sync.Mutex
 	events int // in this window
@@ -55,20 +56,25 @@ const maxHabits = 256
 // maxArgs bounds the arguments of a getter that is learned, in bytes.
 const maxArgs = 256
 
-func newProfile(pinned []habit) *profile {
-	p := &profile{pinned: pinned, habits: map[string]*habit{}}
+// prefetchBounds bounds what comes along with an event.
+type prefetchBounds struct{ getters, bytes int }
+
+func newProfile(pinned []habit, bounds prefetchBounds) *profile {
+	p := &profile{pinned: pinned, bounds: bounds, habits: map[string]*habit{}}
 	p.current.Store(&prefetch{})
 	if len(pinned) > 0 {
-		p.current.Store(newPrefetch(pinned, p.current.Load()))
+		p.current.Store(newPrefetch(pinned, p.current.Load(), bounds))
 	}
 	return p
 }
 
-func newPrefetch(getters []habit, previous *prefetch) *prefetch {
+func newPrefetch(getters []habit, previous *prefetch, bounds prefetchBounds) *prefetch {
+	getters = getters[:min(len(getters), bounds.getters)]
 	old := *previous
 	old.previous = nil // two versions are under way at most
 	f := &prefetch{version: previous.version + 1, getters: getters, previous: &old}
 	f.message = binary.LittleEndian.AppendUint32(nil, f.version)
+	f.message = binary.LittleEndian.AppendUint32(f.message, uint32(bounds.bytes))
 	f.message = binary.LittleEndian.AppendUint16(f.message, uint16(len(getters)))
 	var m memo
 	for _, g := range getters {
@@ -151,11 +157,11 @@ func (p *profile) revise() {
 	}
 	slices.SortFunc(next, func(a, b habit) int { return b.asked - a.asked })
 	next = append(slices.Clone(p.pinned), next...)
-	next = next[:min(len(next), wire.MaxPrefetch)]
+	next = next[:min(len(next), p.bounds.getters)]
 	if !sameSet(next, now.getters) {
 		// In the order in which the handler asks, as the memo looks.
 		slices.SortStableFunc(next, func(a, b habit) int { return a.turn - b.turn })
-		p.current.Store(newPrefetch(next, now))
+		p.current.Store(newPrefetch(next, now, p.bounds))
 	}
 	p.events = 0
 }

@@ -65,7 +65,7 @@ func New(opts ...Option) (*Server, error) {
 	if o.socket == "" || len(o.plugins) == 0 {
 		return nil, errors.New("new plugin server: a socket path and a plugin are needed")
 	}
-	registry, err := newRegistry(o.plugins)
+	registry, err := newRegistry(o.plugins, o.bounds)
 	if err != nil {
 		return nil, fmt.Errorf("new plugin server: %w", err)
 	}

@@ -27,7 +27,9 @@ func TestConformance(t *testing.T) {
 	require.NoError(t, err)
 	own.Library = build.Library
 	t.Setenv("CONFORM_SECRET", "very secret")
-	for name, args := range map[string][]string{"fewer round trips": nil, "every call": {"-sync"}} {
+	for name, args := range map[string][]string{
+		"fewer round trips": nil, "every call": {"-sync"}, "over the socket": {"-carrier", "socket"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			conform.Run(t, conformanceHost(t, ctx, own, args, ""))
 		})

@@ -18,7 +18,6 @@ local concat = table.concat
 local cut = require("kongring.trace").cut
 local loadstring = loadstring
 local NO_VALUE = layout.NO_VALUE
-local MAX_BYTES = layout.MAX_PREFETCH_BYTES
 
 
 -- failures of a getter after which a profile does without it
@@ -34,8 +33,8 @@ local PAUSE = 32
 
 
 -- what becomes of a value that has no place
-local function drop(getter, b, start, limit)
-  if b.len > limit and b.len - start > MAX_BYTES then
+local function drop(getter, b, start, limit, most)
+  if b.len > limit and b.len - start > most then
     getter.paused = PAUSE
   end
   b.len = start + 4
@@ -54,7 +53,7 @@ local function put_one(profile, i, b, limit)
        b.len <= limit then
       b:set_u32(start, b.len - start - 4)
     else
-      drop(getter, b, start, limit)
+      drop(getter, b, start, limit, profile.bytes)
     end
   end
 end
@@ -82,12 +81,14 @@ end
 -- @treturn string|nil what is wrong with it
 function _M.read(reader)
   local version = reader:read_u32()
-  local n = version and reader:read_u16()
-  if not n or n > layout.MAX_PREFETCH then
-    return nil, "profile of " .. tostring(n) .. " getters"
+  local bytes = version and reader:read_u32()
+  local n = bytes and reader:read_u16()
+  if not n or n > layout.MAX_PREFETCH or bytes > layout.MAX_PREFETCH_BYTES then
+    return nil, "profile of " .. tostring(n) .. " getters with " ..
+                tostring(bytes) .. " bytes"
   end
   local profile = {
-    version = version, n = n, put_all = compile(n),
+    version = version, bytes = bytes, n = n, put_all = compile(n),
     at = 0, -- the getter that is being called, 0 when none is
   }
   for i = 1, n do
@@ -122,7 +123,7 @@ function _M.put(profile, b)
   b:put_u32(profile.version)
   b:put_u16(profile.n)
   cut()
-  profile.put_all(profile, b, b.len + MAX_BYTES)
+  profile.put_all(profile, b, b.len + profile.bytes)
   cut()
   profile.at = 0
 end

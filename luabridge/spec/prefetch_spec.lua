@@ -24,7 +24,7 @@ package.loaded["kongring.pdk"] = {
 local prefetch = require "kongring.prefetch"
 
 
-local LIMIT = layout.MAX_PREFETCH_BYTES
+local LIMIT = 16384
 
 
 local failed = false
@@ -54,6 +54,7 @@ end
 local function profile_of(n)
   local b, reader = msgpack.new_buffer(256), msgpack.new_reader()
   b:put_u32(1)
+  b:put_u32(LIMIT)
   b:put_u16(n)
   for i = 1, n do
     b:put_u16(i)

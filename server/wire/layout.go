@@ -32,7 +32,8 @@ const (
 //	Exit     server  –        method + writes  writes, array of arguments
 //	Done     server  status   writes           writes; text, where the status is not OK
 //	Cancel   worker  status   –                text
-//	Profile  server  phase    instance         version (u32), number (u16), for each
+//	Profile  server  phase    instance         version (u32), most bytes of an event's
+//	                                           values (u32), number (u16), for each
 //	                                           getter: method (u16), array of arguments
 //	Counters worker  –        –                WorkerCounters as they lie in memory: only
 //	                                           over the socket, where nobody else sees them
@@ -96,8 +97,8 @@ const NoValue = 0xffffffff
 // MaxPrefetch is the number of getters in a profile at most.
 const MaxPrefetch = 32
 
-// MaxPrefetchBytes bounds the prefetched values of an event.
-const MaxPrefetchBytes = 16 << 10
+// MaxPrefetchBytes is the most that a profile may say of the values of an event.
+const MaxPrefetchBytes = 1 << 20
 
 // Statuses of Started, Return, Done and Cancel.
 const (
