@@ -58,13 +58,20 @@ func TestOverTheSocket(t *testing.T) {
 	}
 }
 
-// carrierNow is the carrier of the one session.
-func (b *bed) carrierNow() string {
+// carrierNow is the carrier of the one session that is there once those are gone
+// that came to nothing.
+func (b *bed) carrierNow() (carrier string) {
 	b.t.Helper()
-	stats, err := b.Server.Stats()
-	require.NoError(b.t, err)
-	require.Len(b.t, stats.Sessions, 1)
-	return stats.Sessions[0].Carrier
+	b.eventually("one session is left", func() bool {
+		stats, err := b.Server.Stats()
+		require.NoError(b.t, err)
+		if len(stats.Sessions) != 1 {
+			return false
+		}
+		carrier = stats.Sessions[0].Carrier
+		return true
+	})
+	return carrier
 }
 
 const (
