@@ -1,6 +1,7 @@
 -- What kongring.prefetch does with values that are too long. Run by
 -- ring_test.go; prints a line "ok NAME" or "not ok NAME: why" each.
 
+local cases = require "spec.cases"
 local layout = require "kongring.layout"
 local msgpack = require "kongring.msgpack"
 
@@ -27,26 +28,14 @@ local prefetch = require "kongring.prefetch"
 local LIMIT = 16384
 
 
-local failed = false
+local equal = cases.equal
 
 
 local function case(name, fn)
-  values, asked = {}, {}
-  local ok, err = xpcall(fn, debug.traceback)
-  if ok then
-    print("ok " .. name)
-  else
-    failed = true
-    print("not ok " .. name .. ": " .. tostring(err):gsub("\n", "\\n"))
-  end
-end
-
-
-local function equal(want, got, what)
-  if want ~= got then
-    error(("%s: want %s, got %s"):format(what, tostring(want), tostring(got)),
-          2)
-  end
+  cases.case(name, function()
+    values, asked = {}, {}
+    fn()
+  end)
 end
 
 
@@ -118,4 +107,4 @@ case("one that only others leave no place for is tried each time", function()
 end)
 
 
-os.exit(failed and 1 or 0)
+cases.finish()

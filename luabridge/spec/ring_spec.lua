@@ -1,6 +1,7 @@
 -- The cases of ring/ring_test.go and ring/hostile_test.go for kongring.ring.
 -- Run by ring_test.go; prints a line "ok NAME" or "not ok NAME: why" each.
 
+local cases = require "spec.cases"
 local bit = require "bit"
 local ffi = require "ffi"
 local jit = require "jit"
@@ -17,26 +18,7 @@ local tobit = bit.tobit
 local fmt = string.format
 
 
-local failed = false
-
-
-local function case(name, fn)
-  local ok, err = xpcall(fn, debug.traceback)
-  if ok then
-    print("ok " .. name)
-  else
-    failed = true
-    print("not ok " .. name .. ": " .. tostring(err):gsub("\n", "\\n"))
-  end
-end
-
-
-local function equal(want, got, what)
-  if want ~= got then
-    error(fmt("%s: want %s, got %s", what or "value", tostring(want),
-              tostring(got)), 2)
-  end
-end
+local case, equal = cases.case, cases.equal
 
 
 local function corrupt(ok, err, why)
@@ -420,4 +402,4 @@ case("write and read are compiled", function()
 end)
 
 
-os.exit(failed and 1 or 0)
+cases.finish()

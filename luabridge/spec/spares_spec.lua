@@ -1,6 +1,7 @@
 -- Buffers of kongring.msgpack that share kongring.spares. Run by ring_test.go;
 -- prints a line "ok NAME" or "not ok NAME: why" each.
 
+local cases = require "spec.cases"
 local msgpack = require "kongring.msgpack"
 local spares = require "kongring.spares"
 
@@ -8,26 +9,7 @@ local spares = require "kongring.spares"
 local MIB = 1024 * 1024
 
 
-local failed = false
-
-
-local function case(name, fn)
-  local ok, err = xpcall(fn, debug.traceback)
-  if ok then
-    print("ok " .. name)
-  else
-    failed = true
-    print("not ok " .. name .. ": " .. tostring(err):gsub("\n", "\\n"))
-  end
-end
-
-
-local function equal(want, got, what)
-  if want ~= got then
-    error(("%s: want %s, got %s"):format(what, tostring(want), tostring(got)),
-          2)
-  end
-end
+local case, equal = cases.case, cases.equal
 
 
 -- puts a long string behind a short one and looks that both stand there
@@ -116,4 +98,4 @@ case("what nobody needs for a while goes", function()
 end)
 
 
-os.exit(failed and 1 or 0)
+cases.finish()

@@ -2,6 +2,7 @@
 -- a full ring. Run by ring_test.go; prints a line "ok NAME" or
 -- "not ok NAME: why" each.
 
+local cases = require "spec.cases"
 local ffi = require "ffi"
 local layout = require "kongring.layout"
 local ring = require "kongring.ring"
@@ -12,26 +13,7 @@ local CAPACITY = layout.MIN_CAPACITY
 local LIMIT = CAPACITY / 4 - layout.WORD_SIZE
 
 
-local failed = false
-
-
-local function case(name, fn)
-  local ok, err = xpcall(fn, debug.traceback)
-  if ok then
-    print("ok " .. name)
-  else
-    failed = true
-    print("not ok " .. name .. ": " .. tostring(err):gsub("\n", "\\n"))
-  end
-end
-
-
-local function equal(want, got, what)
-  if want ~= got then
-    error(("%s: want %s, got %s"):format(what or "value", tostring(want),
-                                         tostring(got)), 2)
-  end
-end
+local case, equal = cases.case, cases.equal
 
 
 local function new_ring()
@@ -169,4 +151,4 @@ for name, c in pairs({
 end
 
 
-os.exit(failed and 1 or 0)
+cases.finish()
