@@ -856,38 +856,11 @@ function reader:read_value()
 end
 
 
--- reads one scalar of the arguments into t[i]; false when it is none
-local function read_arg(self, t, i)
-  local n, c = read_head(self)
-  if not n or NESTS[c] then
-    return false
-  end
-  t[i] = read_scalar(self, n, c, nil)
-  return true
-end
-
-
--- Reads up to three scalars, without the loop that would cut the compiled path
--- of a call in two. False when there is something else among them.
-local function read_few(self, t, n)
-  return (n < 1 or read_arg(self, t, 1)) and
-         (n < 2 or read_arg(self, t, 2)) and
-         (n < 3 or read_arg(self, t, 3))
-end
-
-
--- the same for any arguments
-local function read_any(self, t, n)
-  TABLE[1], COUNT[1], INDEX[1] = t, n, 0
-  return fill(self, nil)
-end
-
-
 --- Reads an array into t[1..n], with nil for nil, and clears what an earlier
 -- read_args left behind it, of which t.n has the count.
 -- @return n, for unpack(t, 1, n), or nil and an error, with t in any state
 function reader:read_args(t)
-  local start = self.pos
+  local pos = self.pos
   local n, err = self:read_array()
   if not n then
     return nil, err
@@ -895,22 +868,19 @@ function reader:read_args(t)
 
   local before = t.n or #t
   t.n = n > before and n or before
-  local pos = self.pos
-  if n > 3 or not read_few(self, t, n) then
+  TABLE[1], COUNT[1], INDEX[1] = t, n, 0
+
+  local ok
+  ok, err = fill(self, nil)
+  if not ok then
     self.pos = pos
-    local ok
-    ok, err = read_any(self, t, n)
-    if not ok then
-      self.pos = start
-      return nil, err
-    end
+    return nil, err
   end
 
-  if n < before then
-    for i = n + 1, before do
-      t[i] = nil
-    end
+  for i = n + 1, before do
+    t[i] = nil
   end
+
   t.n = n
   return n
 end

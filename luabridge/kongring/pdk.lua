@@ -227,7 +227,7 @@ local RESULTS = {
 local _M = {
   --- The row of method 0, which does nothing: its answer says that the writes
   -- were applied.
-  NOTHING = { name = "nothing", call = function() end, put = RESULTS.none },
+  NOTHING = { name = "nothing", put = RESULTS.none },
 }
 
 
