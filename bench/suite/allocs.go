@@ -27,6 +27,10 @@ func (r *run) runAllocs(ctx context.Context, report *Report) error {
 		routes = append(routes, r.loop(path(c), "calls", c.Kind, c.N))
 	}
 	err := r.withPlugins(ctx, modeNamed("ring"), []string{"calls-loop", "mallocs"}, routes, func(b *testbed.Bed) error {
+		// The first request waits until the worker is attached.
+		if _, err := mallocsOf(ctx, b); err != nil {
+			return err
+		}
 		for _, c := range allocCells {
 			// The first one learns.
 			if _, err := allocations(ctx, b, path(c)); err != nil {

@@ -12,10 +12,12 @@
 local ffi = require "ffi"
 local layout = require "kongring.layout"
 local prefetch = require "kongring.prefetch"
+local trace = require "kongring.trace"
 
 
 local cast = ffi.cast
 local copy = ffi.copy
+local cut = trace.cut
 local fmt = string.format
 local HEAD_SIZE = layout.HEAD_SIZE
 local TYPE_CALL = layout.TYPE_CALL
@@ -198,6 +200,7 @@ function _M:drain(own)
       return true
     elseif slot then
       self:wake(slot)
+      cut() -- or all of take, some times over, would be one trace, too long
     elseif slot == nil then
       if err then
         return nil, err

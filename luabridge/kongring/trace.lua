@@ -15,7 +15,7 @@
 -- * A `cut` before the way out of a `pcall`: a trace that begins within one
 --   cannot lead out of it.
 --
--- Called by: event.lua, prefetch.lua. Phases: all.
+-- Called by: event.lua, prefetch.lua, session_receive.lua. Phases: all.
 --
 -- @module kongring.trace
 
