@@ -840,7 +840,13 @@ case("buffers grow and are reused", function()
 end)
 
 
--- Loads the module once more, with another cjson or, for nil, without one.
+local PARTS = {
+  "kongring.msgpack", "kongring.msgpack_buffer", "kongring.msgpack_reader",
+  "kongring.msgpack_values", "kongring.msgpack_writer",
+}
+
+
+-- Loads the codec once more, with another cjson or, for nil, without one.
 local function load_with(cjson)
   local loaded = package.loaded["cjson.safe"]
   package.loaded["cjson.safe"] = cjson
@@ -848,11 +854,16 @@ local function load_with(cjson)
     error("absent")
   end
 
-  package.loaded["kongring.msgpack"] = nil
+  local before = {}
+  for _, name in ipairs(PARTS) do
+    before[name], package.loaded[name] = package.loaded[name], nil
+  end
   local other = require "kongring.msgpack"
+  for name, part in pairs(before) do
+    package.loaded[name] = part
+  end
   package.loaded["cjson.safe"] = loaded
   package.preload["cjson.safe"] = nil
-  package.loaded["kongring.msgpack"] = msgpack
   return other
 end
 
@@ -895,10 +906,6 @@ case("cjson's marks", function()
   local _, v = r:read_value()
   check(getmetatable(v) == stub.array_mt and other.array_mt == stub.array_mt,
         "array_mt is not cjson's")
-  other.array_mt = {}
-  r:set(b.data, b.len)
-  _, v = r:read_value()
-  check(getmetatable(v) == other.array_mt, "array_mt cannot be set")
 end)
 
 
