@@ -74,11 +74,16 @@ func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, er
 		return nil, r.refuse(head, wire.StatusNoPhase, fmt.Sprintf("plugin %s has no handler for phase %s",
 			in.plugin.name, phaseName(head.Code)))
 	}
+	if !in.load.enter(in.plugin, head.Code) {
+		n.rings.counters.Overloads++
+		return nil, r.refuse(head, wire.StatusBusy, fmt.Sprintf("plugin %s has all %d events under way that it may have in a worker",
+			in.plugin.name, in.plugin.maxEvents))
+	}
 	if len(message) > wire.HeadSize {
 		ev.in = r.handOver(message, ev.in) // the values stay where they are
 	}
 	if err := ev.begin(in, head, message[wire.HeadSize:]); err != nil {
-		return nil, err
+		return nil, err // the end of the session
 	}
 	return ev, nil
 }

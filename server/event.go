@@ -191,6 +191,13 @@ func (ev *event) finish(status uint8, text string) {
 		p.learn(ev)
 		n.sendProfile(ev, p.current.Load())
 	}
+	ev.dispose()
+}
+
+// dispose counts the event and makes the object free. The handler has ended, or
+// never ran.
+func (ev *event) dispose() {
+	n := ev.session
 	n.rings.count(ev)
 	ev.in = shed(ev.in)
 	ev.memo.shed()
@@ -198,6 +205,7 @@ func (ev *event) finish(status uint8, text string) {
 		ev.answer = shed(ev.answer)
 	}
 	ev.end(bridge.ErrOver)
+	ev.instance.load.leave(ev.phase)
 	n.events.Add(-1)
 	ev.state.Store(eventFree)
 }

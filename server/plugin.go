@@ -23,6 +23,7 @@ type plugin struct {
 	schema    map[string]interface{} // as Kong reads it
 
 	noPrefetch bool
+	maxEvents  int                           // under way in one worker
 	pinned     [len(wire.PhaseNames)][]habit // getters that the author declared
 }
 
@@ -36,7 +37,7 @@ func newPlugin(name string, construct func() interface{}, version string, priori
 	if reflect.ValueOf(config).Kind() != reflect.Pointer {
 		return nil, fmt.Errorf("plugin %s: the constructor gives %T, want a pointer to a struct", name, config)
 	}
-	p := &plugin{name: name, construct: construct, version: version, priority: priority}
+	p := &plugin{name: name, construct: construct, version: version, priority: priority, maxEvents: maxEvents}
 	for phase, h := range handlersOf(config) {
 		if h != nil {
 			p.phases = append(p.phases, wire.PhaseNames[phase])

@@ -167,10 +167,17 @@ func (r *reader) loop() {
 // step handles one message. It gives false when this goroutine is no longer
 // the reader.
 func (r *reader) step() bool {
+	if ev := r.session.due(); ev != nil {
+		return r.runPostponed(ev)
+	}
 	head, message, err := r.next()
 	if err == nil {
 		var ev *event
 		if ev, err = r.dispatch(head, message); ev != nil {
+			if ev.phase == wire.PhaseLog {
+				r.session.postponed.push(ev)
+				return true
+			}
 			return r.runEvent(ev)
 		}
 	}
@@ -180,6 +187,16 @@ func (r *reader) step() bool {
 		return false
 	}
 	return true
+}
+
+// runPostponed runs an event that was postponed, unless the worker gave it up
+// meanwhile.
+func (r *reader) runPostponed(ev *event) bool {
+	if ev.state.Load() != eventRunning {
+		ev.dispose()
+		return true
+	}
+	return r.runEvent(ev)
 }
 
 // runEvent runs the handler of an event, here if the role may stay with it.

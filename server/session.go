@@ -44,13 +44,15 @@ type session struct {
 
 	slots     [wire.MaxSlots]slot // owned by the reader role
 	assembled int                 // bytes in unfinished messages; likewise
+	postponed postponed           // likewise
 
 	constants [len(wire.Methods)]atomic.Pointer[[]byte] // values of ClassConstant
 
 	doorbells sync.Mutex // orders doorbell connections by their welcome
 
 	mu        sync.Mutex
-	instances []*opened      // by number on the wire, less 1; nil where closed
+	instances []*opened // by number on the wire, less 1; nil where closed
+	loads     map[*plugin]*load
 	open      sync.WaitGroup // goroutines that may touch the session's memory
 	events    atomic.Int64   // events under way
 	ended     atomic.Bool    // end was called
@@ -64,6 +66,7 @@ type session struct {
 type opened struct {
 	*instance
 	number uint32                              // on the wire
+	load   *load                               // of its plugin
 	sent   [len(wire.PhaseNames)]atomic.Uint32 // version of the profile that the worker has
 }
 
@@ -88,7 +91,8 @@ func newSession(s *Server, id uint32, conn *shm.Conn, hello shm.Hello) (*session
 		server: s, id: id, conn: conn, hello: hello, rings: rings,
 		ctx: ctx, cancel: cancel,
 		retired: make(chan struct{}), stir: make(chan struct{}, 1),
-		log: s.options.logger.With("session", id, "worker", hello.Worker, "pid", conn.Peer.PID),
+		loads: map[*plugin]*load{},
+		log:   s.options.logger.With("session", id, "worker", hello.Worker, "pid", conn.Peer.PID),
 	}
 	_, _ = rand.Read(n.token[:]) // never fails
 	if n.near, err = s.options.near(hello); err != nil {
@@ -239,7 +243,12 @@ func (n *session) addInstance(in *instance) (uint32, error) {
 	if len(n.instances) >= maxInstances {
 		return 0, fmt.Errorf("%d instances were started by this worker: that is the limit", maxInstances)
 	}
-	n.instances = append(n.instances, &opened{instance: in, number: uint32(len(n.instances) + 1)})
+	l := n.loads[in.plugin]
+	if l == nil {
+		l = new(load)
+		n.loads[in.plugin] = l
+	}
+	n.instances = append(n.instances, &opened{instance: in, number: uint32(len(n.instances) + 1), load: l})
 	return uint32(len(n.instances)), nil
 }
 

@@ -42,7 +42,7 @@
 #define KONGRING_LEAVE_BYTE 76u
 
 /* Messages */
-#define KONGRING_APP 2u
+#define KONGRING_APP 3u
 #define KONGRING_REGION_TO_SERVER 0u
 #define KONGRING_REGION_TO_WORKER 1u
 #define KONGRING_REGION_SERVER_COUNTERS 2u
@@ -78,6 +78,7 @@
 #define KONGRING_STATUS_SHUTDOWN 9u
 #define KONGRING_STATUS_UNENCODABLE 10u
 #define KONGRING_STATUS_FAILED 11u
+#define KONGRING_STATUS_BUSY 12u
 #define KONGRING_PHASE_CERTIFICATE 1u
 #define KONGRING_PHASE_REWRITE 2u
 #define KONGRING_PHASE_ACCESS 3u
@@ -256,8 +257,9 @@ typedef struct kongring_server_counters {
   uint64_t prefetch_hits;
   uint64_t wasted;
   uint64_t profiles;
+  uint64_t overloads;
 } kongring_server_counters;
-_Static_assert(sizeof(kongring_server_counters) == 176,
+_Static_assert(sizeof(kongring_server_counters) == 184,
                "size of kongring_server_counters");
 _Static_assert(offsetof(kongring_server_counters, frames_in) == 0,
                "kongring_server_counters.frames_in");
@@ -303,6 +305,8 @@ _Static_assert(offsetof(kongring_server_counters, wasted) == 160,
                "kongring_server_counters.wasted");
 _Static_assert(offsetof(kongring_server_counters, profiles) == 168,
                "kongring_server_counters.profiles");
+_Static_assert(offsetof(kongring_server_counters, overloads) == 176,
+               "kongring_server_counters.overloads");
 
 typedef struct kongring_worker_counters {
   double   frames_in;

@@ -42,6 +42,7 @@ local TYPE_EXIT = layout.TYPE_EXIT
 local STATUS_OK = layout.STATUS_OK
 local STATUS_NO_INSTANCE = layout.STATUS_NO_INSTANCE
 local STATUS_SHUTDOWN = layout.STATUS_SHUTDOWN
+local STATUS_BUSY = layout.STATUS_BUSY
 local STATUS_LUA_ERROR = layout.STATUS_LUA_ERROR
 local STATUS_UNENCODABLE = layout.STATUS_UNENCODABLE
 local ARG_METHOD = layout.ARG_METHOD
@@ -208,7 +209,7 @@ local function finish(session, slot, generation)
 
   local text = slot.reader:read_str() or "no reason given"
   session:release(slot, generation, true)
-  if status == STATUS_SHUTDOWN then
+  if status == STATUS_SHUTDOWN or status == STATUS_BUSY then
     return false, _M.UNAVAILABLE, text, status
   end
   return false, _M.FAILED, text, status

@@ -101,6 +101,7 @@ if not pcall(ffi.typeof, "kongring_control") then
       uint64_t prefetch_hits;
       uint64_t wasted;
       uint64_t profiles;
+      uint64_t overloads;
     } kongring_server_counters;
 
     typedef struct kongring_worker_counters {
@@ -204,7 +205,7 @@ check_type("kongring_head", 12, {
   "generation", 4,
   "arg", 8,
 })
-check_type("kongring_server_counters", 176, {
+check_type("kongring_server_counters", 184, {
   "frames_in", 0,
   "frames_out", 8,
   "bytes_in", 16,
@@ -227,6 +228,7 @@ check_type("kongring_server_counters", 176, {
   "prefetch_hits", 152,
   "wasted", 160,
   "profiles", 168,
+  "overloads", 176,
 })
 check_type("kongring_worker_counters", 152, {
   "frames_in", 0,
@@ -289,7 +291,7 @@ local _M = {
   LEAVE_BYTE = 76,
 
   -- Messages
-  APP = 2,
+  APP = 3,
   REGION_TO_SERVER = 0,
   REGION_TO_WORKER = 1,
   REGION_SERVER_COUNTERS = 2,
@@ -325,6 +327,7 @@ local _M = {
   STATUS_SHUTDOWN = 9,
   STATUS_UNENCODABLE = 10,
   STATUS_FAILED = 11,
+  STATUS_BUSY = 12,
   COUNTERS_SIZE = 4096,
 
   PHASE = {

@@ -110,6 +110,7 @@ var wireConstants = []constant{
 	{"StatusShutdown", wire.StatusShutdown},
 	{"StatusUnencodable", wire.StatusUnencodable},
 	{"StatusFailed", wire.StatusFailed},
+	{"StatusBusy", wire.StatusBusy},
 	{"PhaseCertificate", wire.PhaseCertificate},
 	{"PhaseRewrite", wire.PhaseRewrite},
 	{"PhaseAccess", wire.PhaseAccess},

@@ -8,7 +8,7 @@ import (
 // Version is the version of this package's messages, counters and method
 // table. It travels as the application version of hello and segment; the two
 // sides refuse each other when it differs.
-const Version = 2
+const Version = 3
 
 // Regions of a session's segment.
 const (
@@ -114,6 +114,7 @@ const (
 	StatusShutdown    = 9  // Done, Started: the server stops
 	StatusUnencodable = 10 // Return: the method gave an error, or what has no place in a message; text says which
 	StatusFailed      = 11 // Done, Started: the server could not; text says why
+	StatusBusy        = 12 // Done: the plugin has as many events under way as it may
 )
 
 // Phases of a request, as in Kong.
@@ -163,6 +164,7 @@ type ServerCounters struct {
 	PrefetchHits uint64 // calls answered from what came with the event
 	Wasted       uint64 // values that came with an event and nobody asked for
 	Profiles     uint64 // profiles sent to the worker
+	Overloads    uint64 // events refused since the plugin had too many under way
 }
 
 // WorkerCounters are written by the worker's one thread and read by anybody

@@ -41,6 +41,7 @@ func main() {
 		server.WithSocket(server.SocketPath("probe")),
 		server.WithGrace(5*time.Second),
 		server.WithPlugin("probe", func() interface{} { return &probe{} }, "0.1", 10),
+		withNarrow(),
 		server.WithPlugin("early", func() interface{} { return &early{} }, "0.1", 20),
 		server.WithPlugin("greedy", func() interface{} { return &greedy{} }, "0.1", 10, server.Prefetch("access",
 			server.Get("kong.response.get_status"),          // raises
