@@ -65,7 +65,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	  $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 	done
 
-model: setup ## check the Promela model of the ring, and that it finds each broken rule
+model: setup ## check the Promela models of ring and sessions, and that each broken rule is found
 	$(GO) test -v -count=1 ./ring/model
 
 lint: ## gofmt, go vet, staticcheck, luacheck

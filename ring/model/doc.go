@@ -1,7 +1,9 @@
-// Package model holds a model of package ring for the model checker SPIN, and
-// a test that runs it. There is nothing to import. ring.pml is one producer,
-// one consumer, two doorbells and two processors with store buffers; SPIN
-// visits every state that they can reach in any order of their steps.
+// Package model holds two models for the model checker SPIN, and a test that
+// runs them. There is nothing to import. ring.pml is one producer, one consumer,
+// two doorbells and two processors with store buffers: package ring. session.pml
+// is a worker, a server, and who comes after them when they die: what package
+// server and the Lua bridge make of rings. SPIN visits every state that they can
+// reach in any order of their steps.
 //
 // # What is modelled
 //
@@ -48,8 +50,29 @@
 // That the properties can fail is checked too: each macro takes one rule away,
 // and the test wants the error that the rule prevents. ARM can do all that x86
 // can, so what fails on x86 fails on ARM, and what holds on ARM holds on x86.
+// With DEATH, one side stops at any of its steps, and the other hears of it by
+// the hang-up of their connection, which the kernel makes once all stores of the
+// dead side are in memory: no half frame is ever read (I7), and nobody sleeps
+// for ever.
+//
 // Two macros break nothing: a plain commit store on x86, where stores stay in
 // order, and Sleep without its publish, which I6 makes unnecessary.
+//
+// # Sessions
+//
+// In session.pml a worker runs one event after the other, each with a number of
+// its own, gives one up when its time is over, and attaches anew after a
+// hang-up; the server runs a handler that may take any time. Worker and server
+// each die once at most, at any step, and have a successor. Checked is that
+//
+//   - each event ends once in its worker, unless that died (not_one_end), and
+//     is answered by its own handler or not at all (wrong_answer);
+//   - in the end no handler runs and no session is open in the server for a
+//     worker that has gone (left_over);
+//   - nobody waits for ever: that would leave an event without an end.
+//
+// The macros take away the generation of slots, the memory of each session's
+// own, and what either side does at a hang-up.
 //
 // # What is not modelled
 //
@@ -59,10 +82,11 @@
 //   - Loads out of order. An acquire load forbids them; the one place where it
 //     matters for the payload is the macro PLAIN_LOAD.
 //   - Bytes: a payload word is one store. Read's checks of what a hostile
-//     producer wrote, reserve's of a hostile consumer (I8), a process that dies
-//     (I7), the flag More.
+//     producer wrote, reserve's of a hostile consumer (I8), the flag More.
 //   - Spin, since to look again is to look later; a time limit on a sleep, or
 //     another reason to wake up: each only adds wake-ups.
+//   - The pump of the socket carrier, and the hand-over between two servers
+//     that both live.
 //   - The Lua side, which follows the same tags, and what the Go compiler
 //     makes of the code: the model is of the rules, written by hand.
 package model

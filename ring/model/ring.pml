@@ -49,6 +49,23 @@ byte mem[CAP + 3];
    the ring does not rely on a fence hidden in them. */
 bit consumer_bell, producer_bell;
 
+/* Death of one side, at any of its steps. The other one's notice is the kernel's
+   hang-up of their connection, which comes once all that the dead side stored
+   is in memory. */
+bit dead_producer, dead_consumer;
+#define PRODUCER_HUNG_UP (dead_producer && pheld == 0)
+#define CONSUMER_HUNG_UP (dead_consumer && empty(cbuf))
+#ifdef NO_HANG_UP_CONSUMER
+#define CONSUMER_RUNG consumer_bell
+#else
+#define CONSUMER_RUNG (consumer_bell || PRODUCER_HUNG_UP)
+#endif
+#ifdef NO_HANG_UP_PRODUCER
+#define PRODUCER_RUNG producer_bell
+#else
+#define PRODUCER_RUNG (producer_bell || CONSUMER_HUNG_UP)
+#endif
+
 /* What the assertions look at, known to neither side. */
 byte waiting;        /* the frame that the producer waits to write, or 0 ... */
 byte waits_at;       /* ... with its position here ... */
@@ -160,6 +177,9 @@ proctype producer() {
 	bool room;
 	bool owes;              /* frames were written since the last ClaimWake */
 
+#ifdef DEATH
+	{ skip;
+#endif
 next:
 	if  /* the caller's choice */
 	:: size = 1
@@ -228,10 +248,16 @@ no_room:
 	:: else ->
 		d_step { waiting = number; waits_at = pos; waits_for = need }
 		d_step {
-			producer_bell ->
+			PRODUCER_RUNG ->
 			producer_bell = 0;
 			waiting = 0; waits_at = 0; waits_for = 0
 		}
+#ifdef DEATH
+		if
+		:: CONSUMER_HUNG_UP -> goto over
+		:: !dead_consumer || nempty(cbuf)
+		fi
+#endif
 	fi;
 	goto write;
 
@@ -259,7 +285,11 @@ claim:  /* Producer.ClaimWake */
 		:: size > 0 -> goto no_room  /* there was no room for this frame */
 		:: else -> goto next
 		fi
-	fi
+	fi;
+#ifdef DEATH
+over:	skip
+	} unless { dead_producer }
+#endif
 }
 
 /* ---- consumer ------------------------------------------------------- */
@@ -297,10 +327,16 @@ proctype consumer() {
 	byte published = START;  /* Consumer.published */
 	byte w, offset, pad, i;
 	bool starved;
+#ifdef DEATH
+	bool hung_up;
+#endif
 #ifdef PLAIN_LOAD
 	byte early;
 #endif
 
+#ifdef DEATH
+	{ skip;
+#endif
 read:  /* Consumer.Read */
 #ifdef PLAIN_LOAD
 	early = mem[OFFSET(pos + 1)];
@@ -322,7 +358,12 @@ read:  /* Consumer.Read */
 	}
 	if
 	:: w == 0 && taken == FRAMES -> goto done
+#ifdef DEATH
+	:: w == 0 && taken < FRAMES && hung_up -> goto done
+	:: w == 0 && taken < FRAMES && !hung_up -> goto sleep
+#else
 	:: w == 0 && taken < FRAMES -> goto sleep
+#endif
 	:: else
 	fi;
 	if
@@ -391,13 +432,29 @@ sleep:  /* Consumer.Sleep */
 	:: w != 0 -> w = 0; c_store(SLEEPING, 0); claim_wake()
 	:: else ->
 		claim_wake();
+#ifdef DEATH
+		d_step { CONSUMER_RUNG -> consumer_bell = 0; hung_up = PRODUCER_HUNG_UP }
+#else
 		d_step { consumer_bell -> consumer_bell = 0 }
+#endif
 		c_store(SLEEPING, 0)  /* Consumer.Awake */
 	fi;
 	goto read;
 
 done:	skip
+#ifdef DEATH
+	} unless { dead_consumer }
+#endif
 }
+
+#ifdef DEATH
+proctype killer() {
+	if
+	:: d_step { dead_producer = 1; waiting = 0; waits_at = 0; waits_for = 0 }
+	:: dead_consumer = 1
+	fi
+}
+#endif
 
 init {
 	/* Format clears the data. The model starts later in a ring's life: every
@@ -410,7 +467,10 @@ init {
 		od;
 		mem[OFFSET(START)] = 0;
 		mem[CONSUMED] = START;
-		run processors(); run producer(); run consumer()
+		run processors(); run producer(); run consumer();
+#ifdef DEATH
+		run killer()
+#endif
 	}
 }
 
