@@ -41,7 +41,9 @@
 // # Ordered pairs
 //
 // Each store and load that another process relies on carries the tag of its
-// pair, here and in Lua.
+// pair, here, in Lua and in the model (model/ring.pml); a test compares. P1 hands
+// bytes over (message passing), P2 gives them back (no load may come after the
+// store that allows to overwrite), P3 and P4 are store buffering.
 //
 //	tag  the one side                         the other side
 //	P1   Producer.Write stores the commit     Consumer.Read loads it (acquire),

@@ -17,6 +17,9 @@ import (
 	"github.com/kongring/kongring/shm"
 )
 
+// What a producer hands to a consumer by P1 and gets back by P2 (package ring) is
+// compared byte by byte.
+
 // capacity of the rings: small, so that both ends of them are reached all the
 // time.
 const capacity = 8 << 10

@@ -1,4 +1,5 @@
--- One side of TestStreamLuaGo: produce or consume of stream_test.go.
+-- One side of TestStreamLuaGo: produce or consume of stream_test.go, by way of
+-- P1 and P2.
 -- Arguments: produce|consume, seed, number of frames, patience in ms.
 
 local bit = require "bit"
