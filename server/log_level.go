@@ -12,8 +12,8 @@ import (
 // of the options before it.
 func WithLogLevel(name string) Option {
 	return func(o *options) error {
-		var level slog.Level
-		if err := level.UnmarshalText([]byte(name)); err != nil {
+		level, err := levelOf(name)
+		if err != nil {
 			return fmt.Errorf("log level %q: want debug, info, warn or error", name)
 		}
 		o.logger = slog.New(leveled{o.logger.Handler(), level})
@@ -35,4 +35,10 @@ func (l leveled) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (l leveled) WithGroup(name string) slog.Handler {
 	return leveled{l.Handler.WithGroup(name), l.level}
+}
+
+// levelOf gives the level of a name.
+func levelOf(name string) (level slog.Level, err error) {
+	err = level.UnmarshalText([]byte(name))
+	return level, err
 }

@@ -19,6 +19,7 @@ var roles = map[string]func(socket string) error{
 	"attach":    playAttach,
 	"plugin":    playPlugin,
 	"faulty":    playFaulty,
+	"pair":      playPair,
 	"no memory": playServerWithoutMemory,
 }
 

@@ -3,26 +3,13 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
-)
-
-// The flags of a plugin binary. They stand in flag.CommandLine, like go-pdk's,
-// so that a plugin may add its own; StartServer parses them.
-var (
-	kongPrefix = flag.String("kong-prefix", "/usr/local/kong", "Kong's prefix: the socket is PREFIX/NAME.socket")
-	dump       = flag.Bool("dump", false, "print what Kong asks a plugin server, as JSON, and end")
-	socketPath = flag.String("socket", "", "path of the socket, instead of the one below -kong-prefix")
-	carrier    = flag.String("carrier", "auto", "what carries the messages: auto (shared memory where the system grants it, else the socket) or socket")
-	installDir = flag.String("install", "", "write the modules that Kong loads below this folder, and end")
-	checkOnly  = flag.Bool("check", false, "look for faults in the plugin, print one line for each, and end with status 1 if there are any")
-	logLevel   = flag.String("log-level", "", "least level of the server's own lines: debug, info, warn or error")
-	help       = flag.Bool("help", false, "print this text and end")
 )
 
 // StartServer runs the plugin of this binary until SIGTERM or SIGINT, as
@@ -35,11 +22,7 @@ var (
 // It gives nil after an orderly stop and after -dump, and an error when the
 // server could not start or handlers did not return in time.
 func StartServer(constructor func() interface{}, version string, priority int) error {
-	flag.Parse()
-	if *help {
-		flag.Usage()
-		os.Exit(2)
-	}
+	parseFlags()
 	name, err := binaryName()
 	if err != nil {
 		return fmt.Errorf("start plugin server: %w", err)
@@ -48,8 +31,10 @@ func StartServer(constructor func() interface{}, version string, priority int) e
 }
 
 // SocketPath is where the flags -socket and -kong-prefix put the socket of a
-// server with the given name.
+// server with the given name. It reads the command line, unless the program has
+// done so.
 func SocketPath(name string) string {
+	parseFlags()
 	if *socketPath != "" {
 		return *socketPath
 	}
@@ -57,22 +42,17 @@ func SocketPath(name string) string {
 }
 
 // Run makes a server and serves until SIGTERM or SIGINT: then it takes no more
-// events, waits for those under way, and gives nil. The flag -carrier=socket is
-// [WithCarrier] with [CarrierSocket]. With the flag -dump it
-// prints what Kong asks for, with -install it writes what Kong loads, with
-// -check it does what [Check] does, and gives nil at once; where Check finds
-// something, the process ends with status 1. -log-level is [WithLogLevel].
+// events, waits for those under way, and gives nil. It reads the command line,
+// unless the program has done so; a fault in it ends the process with status 2.
+//
+// The flag -carrier=socket is [WithCarrier] with [CarrierSocket], -log-level is
+// [WithLogLevel], -plugin leaves one plugin of several. With -dump Run prints
+// what Kong asks for, with -install it writes what Kong loads, with -version it
+// prints the versions, with -check it does what [Check] does, and gives nil at
+// once; where Check finds something, the process ends with status 1.
 func Run(opts ...Option) error {
-	switch *carrier {
-	case "auto": // as the options say
-	case "socket":
-		opts = append(opts[:len(opts):len(opts)], WithCarrier(CarrierSocket))
-	default:
-		return fmt.Errorf("flag -carrier=%s: want auto or socket", *carrier)
-	}
-	if *logLevel != "" {
-		opts = append(opts[:len(opts):len(opts)], WithLogLevel(*logLevel))
-	}
+	parseFlags()
+	opts = slices.Concat(opts, flagOptions())
 	if *checkOnly {
 		if !Check(os.Stdout, opts...) {
 			os.Exit(1)
@@ -83,10 +63,13 @@ func Run(opts ...Option) error {
 	if err != nil {
 		return err
 	}
-	if *dump {
+	switch {
+	case *showVersion:
+		s.printVersions(os.Stdout)
+		return nil
+	case *dump:
 		return s.Dump(os.Stdout)
-	}
-	if *installDir != "" {
+	case *installDir != "":
 		return s.Install(*installDir)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -102,7 +85,9 @@ func binaryName() (string, error) {
 
 // Dump writes the description of the server's plugins that Kong reads from a
 // plugin server's query command. The protocol that it names is the one of a Kong
-// without the bridge, which the server speaks on the same socket.
+// without the bridge, which the server speaks on the same socket. Kong from 3.9
+// on takes the first plugin of a dump alone, which is the one that the command is
+// named like, if one is.
 func (s *Server) Dump(w io.Writer) error {
 	type info struct {
 		Name     string
@@ -116,7 +101,11 @@ func (s *Server) Dump(w io.Writer) error {
 		SocketPath string
 		Plugins    []info
 	}{Protocol: "MsgPack:1", SocketPath: s.options.socket}
-	for _, p := range s.options.plugins {
+	plugins := slices.Clone(s.options.plugins)
+	if i := slices.IndexFunc(plugins, func(p *plugin) bool { return p.name == command() }); i > 0 {
+		plugins = slices.Insert(slices.Delete(plugins, i, i+1), 0, s.options.plugins[i])
+	}
+	for _, p := range plugins {
 		text.Plugins = append(text.Plugins, info{p.name, p.version, p.priority, p.phases, p.schema})
 	}
 	return json.NewEncoder(w).Encode(text)
