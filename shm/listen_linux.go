@@ -21,7 +21,7 @@ const MaxPath = 107
 type Listener struct {
 	socket *net.UnixListener
 	path   string
-	stat   fs.FileInfo // of the socket file that is ours
+	stat   fs.FileInfo // of the socket file that is ours; nil if it was adopted
 	closed atomic.Bool
 
 	tookOver bool
@@ -48,6 +48,25 @@ func Listen(path string, mode fs.FileMode) (*Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	return l, nil
+}
+
+// Adopt takes a socket that listens already, as a service manager hands it over,
+// and closes file. Its path belongs to whoever made it: Close leaves it alone.
+func Adopt(file *os.File) (*Listener, error) {
+	defer file.Close()
+	name := file.Name()
+	l, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("listen on the socket %s that was handed over: %w", name, err)
+	}
+	socket, ok := l.(*net.UnixListener)
+	if !ok || l.Addr().Network() != "unix" || l.Addr().String() == "" || l.Addr().String()[0] == '@' {
+		_ = l.Close()
+		return nil, fmt.Errorf("listen on the socket %s that was handed over: %s %q, want a Unix stream socket with the path of a file",
+			name, l.Addr().Network(), l.Addr())
+	}
+	socket.SetUnlinkOnClose(false)
+	return &Listener{socket: socket, path: l.Addr().String()}, nil
 }
 
 // probe looks who listens on path: nobody, or a live server, whose Peer is zero
@@ -130,6 +149,17 @@ func bind(path string) (*net.UnixListener, error) {
 // which: its PID is 0 if it was too busy to be asked.
 func (l *Listener) TookOver() (from Peer, ok bool) { return l.from, l.tookOver }
 
+// Successor tells whether another live server listens on the path by now, and
+// which: its PID is 0 if it is too busy to be asked.
+func (l *Listener) Successor() (server Peer, ok bool) {
+	now, err := os.Lstat(l.path)
+	if l.stat == nil || err != nil || os.SameFile(now, l.stat) {
+		return Peer{}, false
+	}
+	server, ok, err = probe(l.path)
+	return server, ok && err == nil
+}
+
 // Accept waits for the next connection. Once the listener is closed it gives
 // an error that wraps ErrClosed.
 func (l *Listener) Accept() (*Conn, error) {
@@ -154,7 +184,7 @@ func (l *Listener) Accept() (*Conn, error) {
 func (l *Listener) Path() string { return l.path }
 
 // Close stops listening and removes the socket file, unless another server put
-// its own there meanwhile. Accepted connections live on.
+// its own there meanwhile or it was adopted. Accepted connections live on.
 func (l *Listener) Close() error {
 	if l.closed.Swap(true) {
 		return nil // the path, and even the inode, may be another server's by now
@@ -168,7 +198,7 @@ func (l *Listener) Close() error {
 // that nobody else has, since another server may take the path over meanwhile:
 // then its file goes back.
 func (l *Listener) removeOwn() {
-	if now, err := os.Lstat(l.path); err != nil || !os.SameFile(now, l.stat) {
+	if now, err := os.Lstat(l.path); l.stat == nil || err != nil || !os.SameFile(now, l.stat) {
 		return
 	}
 	aside := temporaryFor(l.path)
