@@ -34,6 +34,7 @@ var may = map[string][]string{
 	"server": {
 		"ring", "shm", "server/wire", "server/schema", "server/pdk/...",
 		"github.com/tinylib/msgp/msgp", "golang.org/x/sys/unix",
+		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 	},
 	"server/examples":     {"server", "server/pdk/...", "server/examples/..."},
 	"luabridge":           {},

@@ -28,6 +28,7 @@ type options struct {
 	affinity     bool
 	bounds       prefetchBounds
 	carrier      Carrier
+	systemd      bool
 }
 
 func defaults() options {

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/kongring/kongring/server/wire"
 	"github.com/kongring/kongring/shm"
 )
@@ -89,7 +91,7 @@ func New(opts ...Option) (*Server, error) {
 // that attach from then on find this one, and the other goes on with those that
 // it has, until it is stopped.
 func (s *Server) Serve(ctx context.Context) error {
-	listener, err := shm.Listen(s.options.socket, s.options.mode)
+	listener, err := s.listen()
 	if err != nil {
 		return err
 	}
@@ -109,6 +111,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.options.logger.Info("listening", "socket", listener.Path(), "carrier", s.options.carrier, "plugins", s.names())
 
+	systemd := s.manage(listener)
+	defer systemd.end()
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
 	for {
@@ -133,6 +137,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	if closed {
 		return ErrServerClosed
 	}
+	systemd.tell(daemon.SdNotifyStopping)
 	s.options.logger.Info("stopping", "events", s.underWay(), "grace", s.options.grace)
 	s.waitForEvents()
 	return s.Close()

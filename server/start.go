@@ -46,13 +46,13 @@ func SocketPath(name string) string {
 // unless the program has done so; a fault in it ends the process with status 2.
 //
 // The flag -carrier=socket is [WithCarrier] with [CarrierSocket], -log-level is
-// [WithLogLevel], -plugin leaves one plugin of several. With -dump Run prints
+// [WithLogLevel], [Systemd] is always on, -plugin leaves one plugin of several. With -dump Run prints
 // what Kong asks for, with -install it writes what Kong loads, with -version it
 // prints the versions, with -check it does what [Check] does, and gives nil at
 // once; where Check finds something, the process ends with status 1.
 func Run(opts ...Option) error {
 	parseFlags()
-	opts = slices.Concat(opts, flagOptions())
+	opts = slices.Concat(opts, []Option{Systemd()}, flagOptions())
 	if *checkOnly {
 		if !Check(os.Stdout, opts...) {
 			os.Exit(1)
