@@ -43,3 +43,8 @@ func LoggerOf(t testing.TB, opts ...Option) *slog.Logger {
 	}
 	return o.logger
 }
+
+// WithAlone sets how long a server stays without parent and workers.
+func WithAlone(d time.Duration) Option {
+	return func(o *options) error { o.alone = d; return nil }
+}

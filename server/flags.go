@@ -18,6 +18,7 @@ var (
 	socketPath  = flag.String("socket", "", "`PATH` of the socket, instead of the one below -kong-prefix")
 	carrier     = flag.String("carrier", "auto", "what carries the messages: auto (shared memory where the system grants it,\nelse the socket) or socket; one of `auto|socket`")
 	logLevel    = flag.String("log-level", "", "least `LEVEL` of the server's own lines: debug, info, warn or error")
+	watchParent = flag.String("watch-parent", "auto", "whether to end, once another server has the socket or nobody is attached, when the\nprocess that started this one is gone: auto (if it was an nginx), on or off; one\nof `auto|on|off`")
 	dump        = flag.Bool("dump", false, "print what Kong asks of a plugin server, as JSON, and end")
 	onlyPlugin  = flag.String("plugin", "", "`NAME` of the one plugin that counts, of several")
 	installDir  = flag.String("install", "", "write the modules that Kong loads below the folder `DIR`, and end")
@@ -47,6 +48,9 @@ func parseFlags() {
 	}
 	if *carrier != "auto" && *carrier != "socket" {
 		misuse(fmt.Sprintf("flag -carrier=%s: want auto or socket", *carrier))
+	}
+	if *watchParent != "auto" && *watchParent != "on" && *watchParent != "off" {
+		misuse(fmt.Sprintf("flag -watch-parent=%s: want auto, on or off", *watchParent))
 	}
 	if *logLevel != "" {
 		if _, err := levelOf(*logLevel); err != nil {

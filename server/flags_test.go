@@ -45,6 +45,7 @@ func TestMisuse(t *testing.T) {
 		"no value":     {[]string{"-socket"}, "pair: flag needs an argument: -socket; -help lists the flags\n"},
 		"no boolean":   {[]string{"-dump=maybe"}, `pair: invalid boolean value "maybe" for -dump: parse error; -help lists the flags` + "\n"},
 		"carrier":      {[]string{"-carrier", "pigeon"}, "pair: flag -carrier=pigeon: want auto or socket; -help lists the flags\n"},
+		"parent":       {[]string{"-watch-parent", "of"}, "pair: flag -watch-parent=of: want auto, on or off; -help lists the flags\n"},
 		"log level":    {[]string{"-log-level=loud"}, "pair: flag -log-level=loud: want debug, info, warn or error; -help lists the flags\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +62,7 @@ func TestHelp(t *testing.T) {
 		out, text, status := says(t, "pair", "pair", flag)
 		require.Equal(t, 2, status)
 		require.Empty(t, out)
-		for _, name := range []string{"carrier", "check", "dump", "help", "install", "kong-prefix", "log-level", "plugin", "socket", "version"} {
+		for _, name := range []string{"carrier", "check", "dump", "help", "install", "kong-prefix", "log-level", "plugin", "socket", "version", "watch-parent"} {
 			require.Contains(t, text, "\n  -"+name)
 		}
 		require.Contains(t, text, "pair -install DIR")

@@ -20,6 +20,8 @@ var roles = map[string]func(socket string) error{
 	"plugin":    playPlugin,
 	"faulty":    playFaulty,
 	"pair":      playPair,
+	"parent":    playParent,
+	"child":     playChild,
 	"no memory": playServerWithoutMemory,
 }
 

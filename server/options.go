@@ -29,6 +29,7 @@ type options struct {
 	bounds       prefetchBounds
 	carrier      Carrier
 	systemd      bool
+	alone        time.Duration // how long a server without parent and workers stays
 }
 
 func defaults() options {
@@ -38,6 +39,7 @@ func defaults() options {
 		ringCapacity: 512 << 10,
 		maxMessage:   64 << 20,
 		grace:        10 * time.Second,
+		alone:        10 * time.Second,
 		logger:       slog.Default(),
 		bounds:       prefetchBounds{getters: wire.MaxPrefetch, bytes: 16 << 10},
 	}

@@ -44,6 +44,9 @@ func SocketPath(name string) string {
 // Run makes a server and serves until SIGTERM or SIGINT: then it takes no more
 // events, waits for those under way, and gives nil. It reads the command line,
 // unless the program has done so; a fault in it ends the process with status 2.
+// A server that an nginx started, as Kong does, ends without it as well: once
+// another server has taken its socket, or when nobody was attached for 10
+// seconds. The flag -watch-parent says so for any parent, or for none.
 //
 // The flag -carrier=socket is [WithCarrier] with [CarrierSocket], -log-level is
 // [WithLogLevel], [Systemd] is always on, -plugin leaves one plugin of several. With -dump Run prints
@@ -74,6 +77,9 @@ func Run(opts ...Option) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	if parent := parentToWatch(*watchParent); parent != 0 {
+		go s.outlive(ctx, parent, stop)
+	}
 	return s.Serve(ctx)
 }
 
