@@ -45,6 +45,13 @@ var attributes = map[string]attribute{
 	"len_min":       {sized, size},
 	"len_max":       {sized, size},
 	"set":           {"array set", flag},
+	"contains":      {"array set", element},
+	"match_all":     {"string", patterns},
+	"match_none":    {"string", patterns},
+	"match_any":     {"string", anyPattern},
+	"err":           {"", text},
+	"examples":      {scalars, list},
+	"deprecation":   {"", deprecation},
 }
 
 // attributes adds what a field's tag says and its default to its declaration.
@@ -114,6 +121,44 @@ func description(i item, _ table) (interface{}, error) {
 		return nil, fmt.Errorf("%d characters, Kong wants 10 to 500", n)
 	}
 	return i.value, nil
+}
+
+func text(i item, _ table) (interface{}, error) {
+	if i.value == "" {
+		return nil, fmt.Errorf("want a text")
+	}
+	return i.value, nil
+}
+
+// patterns are what Kong wants to match one by one. Each has a text of its own
+// there, since Kong has none by itself.
+func patterns(i item, _ table) (interface{}, error) {
+	list := []interface{}{}
+	for _, p := range i.list() {
+		text := "must match " + p
+		if i.name == "match_none" {
+			text = "must not match " + p
+		}
+		list = append(list, table{"pattern": p, "err": text})
+	}
+	return list, nil
+}
+
+func anyPattern(i item, _ table) (interface{}, error) {
+	return table{"patterns": i.list(), "err": "must match one of " + strings.Join(i.list(), ", ")}, nil
+}
+
+func deprecation(i item, _ table) (interface{}, error) {
+	message, version, two := strings.Cut(i.value, "|")
+	if !two || message == "" || version == "" {
+		return nil, fmt.Errorf("%q: want a message and the version that removes the field: use x|4.0", i.value)
+	}
+	return table{"message": message, "removal_in_version": version}, nil
+}
+
+// element reads a value of what is in an array.
+func element(i item, d table) (interface{}, error) {
+	return scalar(i.value, d["elements"].(table))
 }
 
 func size(i item, _ table) (interface{}, error) {

@@ -72,7 +72,6 @@ func (m *maker) list(t reflect.Type, p place) table {
 	if t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 {
 		return table{"type": "string"} // base64, as encoding/json has it
 	}
-	p.reachable = false
 	d := table{"type": "array", "elements": m.declare(t.Elem(), reflect.Value{}, p)}
 	if t.Kind() == reflect.Array {
 		d["len_max"] = int64(t.Len())
@@ -81,9 +80,12 @@ func (m *maker) list(t reflect.Type, p place) table {
 }
 
 func (m *maker) dictionary(t reflect.Type, p place) table {
-	p.reachable = false
 	keys := m.declare(t.Key(), reflect.Value{}, p)
-	if kind := keys["type"]; kind != nil && kind != "string" && kind != "integer" {
+	switch keys["type"] {
+	case nil, "string":
+	case "integer": // but in JSON, a key is a string
+		keys = table{"type": "string", "match": "^%-?%d+$"}
+	default:
 		m.fault(p, "type %s cannot be the key of a map", t.Key())
 	}
 	return table{"type": "map", "keys": keys, "values": m.declare(t.Elem(), reflect.Value{}, p)}
@@ -92,9 +94,10 @@ func (m *maker) dictionary(t reflect.Type, p place) table {
 func (m *maker) record(t reflect.Type, v reflect.Value, p place) table {
 	p.around = append(slices.Clone(p.around), t)
 	list := []interface{}{}
-	blank := func(f reflect.StructField) { m.whole(f.Tag.Get(tagName), p) }
+	var tags []string
+	blank := func(f reflect.StructField) { tags = append(tags, f.Tag.Get(tagName)) }
 	for _, f := range m.fieldsOf(t, v, p, 0, blank) {
-		at := p.inner(f.Name, f.key)
+		at := p.inner(f.Name)
 		faults := len(m.faults)
 		d := m.declare(f.Type, f.value, at)
 		if kind := d["type"]; f.quoted && (kind == "integer" || kind == "number" || kind == "boolean") {
@@ -105,5 +108,9 @@ func (m *maker) record(t reflect.Type, v reflect.Value, p place) table {
 		}
 		list = append(list, table{f.key: d})
 	}
-	return table{"type": "record", "fields": list}
+	d := table{"type": "record", "fields": list}
+	for _, tag := range tags {
+		m.whole(tag, d, p)
+	}
+	return d
 }

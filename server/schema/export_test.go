@@ -8,5 +8,5 @@ func Names() (names []string) {
 	for name := range scopes {
 		names = append(names, name)
 	}
-	return append(names, entityChecks...)
+	return append(append(names, rules...), "mutually_exclusive_sets", "if", "then", "then_at_least_one_of", "protocols")
 }

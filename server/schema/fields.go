@@ -36,11 +36,11 @@ func (m *maker) fieldsOf(t reflect.Type, v reflect.Value, p place, depth int, bl
 		}
 		if inner := follow(f.Type); f.Anonymous && key == "" && inner.Kind() == reflect.Struct && !decodesText(inner) {
 			if f.Type.Kind() == reflect.Pointer && !f.IsExported() {
-				m.fault(p.inner(f.Name, f.Name), "JSON cannot be decoded into an embedded pointer to a type that is not exported")
+				m.fault(p.inner(f.Name), "JSON cannot be decoded into an embedded pointer to a type that is not exported")
 				continue
 			}
 			if slices.Contains(p.around, inner) {
-				m.fault(p.inner(f.Name, f.Name), "type %s contains itself", inner)
+				m.fault(p.inner(f.Name), "type %s contains itself", inner)
 				continue
 			}
 			at := p
@@ -50,7 +50,7 @@ func (m *maker) fieldsOf(t reflect.Type, v reflect.Value, p place, depth int, bl
 		}
 		if !f.IsExported() && (!f.Anonymous || f.Type.Kind() != reflect.Struct) {
 			if f.Tag.Get(tagName) != "" {
-				m.fault(p.inner(f.Name, f.Name), "it has the tag %s and is not exported", tagName)
+				m.fault(p.inner(f.Name), "it has the tag %s and is not exported", tagName)
 			}
 			continue
 		}
@@ -74,18 +74,18 @@ func (m *maker) add(p place, fields []field, more ...field) []field {
 		case f.depth < fields[i].depth:
 			fields[i] = f
 		case f.depth == fields[i].depth:
-			m.fault(p.inner(f.Name, f.key), "%s has the same name in JSON, %q", fields[i].Name, f.key)
+			m.fault(p.inner(f.Name), "%s has the same name in JSON, %q", fields[i].Name, f.key)
 		}
 	}
 	return fields
 }
 
 // inner is the place of a field of the struct at p.
-func (p place) inner(name, key string) place {
+func (p place) inner(name string) place {
 	if p.name != "" {
 		name = p.name + "." + name
 	}
-	p.name, p.path = name, p.path+"."+key
+	p.name = name
 	return p
 }
 

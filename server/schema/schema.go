@@ -21,32 +21,24 @@ func Of(name string, config interface{}) (map[string]interface{}, error) {
 		return nil, fmt.Errorf("%T: want a pointer to a struct", config)
 	}
 	m := maker{}
-	record := m.record(v.Type(), v, place{path: "config", reachable: true})
+	record := m.record(v.Type(), v, place{})
 	record["required"] = true
-	m.checkNames(record)
 	if len(m.faults) > 0 {
 		return nil, errors.Join(m.faults...)
 	}
-	schema := table{"name": name, "fields": append(m.scope, table{"config": record})}
-	if len(m.checks) > 0 {
-		schema["entity_checks"] = m.checks
-	}
-	return schema, nil
+	return table{"name": name, "fields": append(m.scope, table{"config": record})}, nil
 }
 
 // maker collects what a schema has besides its declarations.
 type maker struct {
 	scope  []interface{} // fields of the plugin entity that limit where it may be
-	checks []interface{} // of the entity
 	faults []error
 }
 
 // place is where in the config a declaration stands.
 type place struct {
-	name      string         // of the Go field, for errors: Outer.Inner
-	path      string         // as Kong's entity checks spell it: config.outer.inner
-	reachable bool           // by such a path, that is, not inside an array or map
-	around    []reflect.Type // the structs that it is in
+	name   string         // of the Go field, for errors: Outer.Inner
+	around []reflect.Type // the structs that it is in
 }
 
 func (m *maker) fault(p place, format string, args ...interface{}) {

@@ -99,6 +99,18 @@ func TestFields(t *testing.T) {
 				{"key":{"type":"string","required":true}},{"value":{"type":"integer","between":[-128,127]}}]}}},
 			{"map":{"type":"map","default":{"a":1},"keys":{"type":"string"},"values":{"type":"integer","between":[0,255]}}},
 			{"f":{"type":"number","default":0.5}},{"b":{"type":"boolean","default":true}}]`},
+		{"keys that are numbers", &struct{ M map[int]bool }{map[int]bool{-1: true}},
+			`[{"m":{"type":"map","default":{"-1":true},"keys":{"type":"string","match":"^%-?%d+$"},"values":{"type":"boolean"}}}]`},
+		{"attributes about several values", &struct {
+			A []int  `kong:"contains=3"`
+			B string `kong:"match_all=^a|b$,match_none=x,match_any=a|c"`
+			C string `kong:"err='must be right',deprecation='use B|4.0',examples=x|y"`
+		}{}, `[{"a":{"type":"array","elements":{"type":"integer"},"contains":3}},
+			{"b":{"type":"string","match_all":[{"pattern":"^a","err":"must match ^a"},{"pattern":"b$","err":"must match b$"}],
+				"match_none":[{"pattern":"x","err":"must not match x"}],
+				"match_any":{"patterns":["a","c"],"err":"must match one of a, c"}}},
+			{"c":{"type":"string","err":"must be right","examples":["x","y"],
+				"deprecation":{"message":"use B","removal_in_version":"4.0"}}}]`},
 		{"attributes", &struct {
 			S string           `kong:"required,default=a,one_of=a|b|c,description='What it is, at length'"`
 			P string           `kong:"match='^%d+,''x''$',len_min=1,len_max=9,referenceable,encrypted=true"`
@@ -135,113 +147,36 @@ func TestWholeStruct(t *testing.T) {
 		{"consumer":{"type":"foreign","reference":"consumers","eq":null}},
 		{"protocols":{"type":"set","required":true,"default":["http","https"],"elements":{"type":"string","one_of":["http","https"]}}},
 		{"config":{"type":"record","required":true,"fields":[{"a":{"type":"string"}},
-			{"in":{"type":"record","fields":[{"b":{"type":"integer"}},{"c":{"type":"integer","default":3}}]}}]}}],
-		"entity_checks":[{"at_least_one_of":["config.a","config.in.b"]},{"mutually_exclusive":["config.in.b","config.in.c"]}]}`, string(text))
+			{"in":{"type":"record","fields":[{"b":{"type":"integer"}},{"c":{"type":"integer","default":3}}],
+				"entity_checks":[{"mutually_exclusive":["b","c"]}]}}],
+			"entity_checks":[{"at_least_one_of":["a","in.b"]}]}}]}`, string(text))
 	require.Equal(t, map[string]interface{}{"in": map[string]interface{}{"c": int64(3)}}, schema.Defaults(s))
 }
 
-func TestFaults(t *testing.T) {
-	for name, tc := range map[string]struct {
-		config interface{}
-		says   []string
-	}{
-		"no struct": {ptr(1), []string{"*int: want a pointer to a struct"}},
-		"all at once": {&struct {
-			A func()
-			B struct{ C chan int }
-		}{}, []string{"field A: type func() has no place", "field B.C: type chan int has no place"}},
-		"contains itself": {&struct{ E endless }{}, []string{"field E.Next: type schema_test.endless contains itself"}},
-		"own JSON":        {&struct{ O own }{}, []string{"field O: type schema_test.own decodes its JSON itself"}},
-		"key":             {&struct{ M map[bool]int }{}, []string{"field M: type bool cannot be the key of a map"}},
-		"one name": {&struct {
-			A int
-			B int `json:"a"`
-		}{}, []string{`field B: A has the same name in JSON, "a"`}},
-		"embedded pointer": {&struct{ *pair }{}, []string{"field pair: JSON cannot be decoded into an embedded pointer"}},
-		"tag on a private field": {&struct {
-			a int `kong:"required"`
-		}{a: 1}, []string{"field a: it has the tag kong and is not exported"}},
-		"unknown attribute": {&struct {
-			A int `kong:"requried"`
-		}{}, []string{"field A: requried: unknown attribute; known are between, default, description"}},
-		"kind": {&struct {
-			A int `kong:"match=x"`
-		}{}, []string{"field A: match: not for a field of type integer, only for string"}},
-		"no elements": {&struct {
-			A int `kong:"elements.match=x"`
-		}{}, []string{"field A: elements.match: a field of type integer has no elements"}},
-		"default of another type": {&struct {
-			A int `kong:"default=x"`
-		}{}, []string{`field A: default: "x": want a value of type integer`}},
-		"default not in one_of": {&struct {
-			A string `kong:"default=x,one_of=a|b"`
-		}{}, []string{"field A: default: x is not in one_of [a b]"}},
-		"default out of bounds": {&struct {
-			A int `kong:"between=1|2"`
-		}{A: 3}, []string{"field A: default: 3 is not between 1 and 2"}},
-		"default beyond the type": {&struct {
-			A uint8 `kong:"default=256"`
-		}{}, []string{"field A: default: 256 is not between 0 and 255"}},
-		"two defaults": {&struct {
-			A int `kong:"default=1"`
-		}{A: 2}, []string{"field A: default: 1 in the tag, 2 from the constructor"}},
-		"bounds": {&struct {
-			A int `kong:"between=2|1"`
-		}{}, []string{`field A: between: "2|1": want two bounds`}},
-		"bounds beyond the type": {&struct {
-			A int8 `kong:"between=0|200"`
-		}{}, []string{"field A: between: 200: the Go type holds -128 to 127"}},
-		"length": {&struct {
-			A string `kong:"len_min=-1"`
-		}{}, []string{`field A: len_min: "-1": want a length`}},
-		"flag": {&struct {
-			A string `kong:"required=maybe"`
-		}{}, []string{`field A: required: "maybe": want no value, true or false`}},
-		"description": {&struct {
-			A string `kong:"description=short"`
-		}{}, []string{"field A: description: 5 characters, Kong wants 10 to 500"}},
-		"open quote": {&struct {
-			A string `kong:"match='a"`
-		}{}, []string{"field A: tag", "a quote is not closed"}},
-		"behind a quote": {&struct {
-			A string `kong:"match='a'b"`
-		}{}, []string{`"b" behind a quote`}},
-		"no name": {&struct {
-			A string `kong:"required,"`
-		}{}, []string{"a name is missing"}},
-		"check about nothing": {&struct {
-			_ struct{} `kong:"only_one_of=a|b"`
-			A int
-		}{}, []string{"only_one_of: there is no field config.b"}},
-		"check about one": {&struct {
-			_ struct{} `kong:"only_one_of=a"`
-			A int
-		}{}, []string{`field _: only_one_of: "a": want two fields at least`}},
-		"check in an array": {&struct {
-			L []struct {
-				_ struct{} `kong:"only_one_of=a|b"`
-			}
-		}{}, []string{"field L._: only_one_of: no such check works inside an array"}},
-		"scope inside": {&struct {
-			In struct {
-				_ struct{} `kong:"no_route"`
-			}
-		}{}, []string{"field In._: no_route: only for the config itself"}},
-		"protocol": {&struct {
-			_ struct{} `kong:"protocols=gopher"`
-		}{}, []string{`field _: protocols: "gopher": want some of grpc|`}},
-		"unknown rule": {&struct {
-			_ struct{} `kong:"no_body"`
-		}{}, []string{"field _: no_body: unknown; known are at_least_one_of"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := schema.Of("p", tc.config)
-			require.Error(t, err)
-			for _, text := range tc.says {
-				require.ErrorContains(t, err, text)
-			}
-		})
-	}
+func TestRules(t *testing.T) {
+	s, err := schema.Of("p", &struct {
+		_       struct{} `kong:"if=mode,if.one_of=x|y,then=in.n,then.between=1|3"`
+		_       struct{} `kong:"if=in.n,then_at_least_one_of=mode|a"`
+		_       struct{} `kong:"mutually_exclusive_sets=a|mode+in.n"`
+		A, Mode string
+		In      struct{ N int }
+		L       []struct {
+			_    struct{} `kong:"distinct=a|b"`
+			A, B string
+		}
+	}{})
+	require.NoError(t, err)
+	text, err := json.Marshal(s)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"name":"p","fields":[{"config":{"type":"record","required":true,"fields":[
+		{"a":{"type":"string"}},{"mode":{"type":"string"}},
+		{"in":{"type":"record","fields":[{"n":{"type":"integer"}}]}},
+		{"l":{"type":"array","elements":{"type":"record","fields":[{"a":{"type":"string"}},{"b":{"type":"string"}}],
+			"entity_checks":[{"distinct":["a","b"]}]}}}],
+		"entity_checks":[
+			{"conditional":{"if_field":"mode","if_match":{"required":true,"one_of":["x","y"]},"then_field":"in.n","then_match":{"between":[1,3]}}},
+			{"conditional_at_least_one_of":{"if_field":"in.n","if_match":{"required":true},"then_at_least_one_of":["mode","a"]}},
+			{"mutually_exclusive_sets":{"set1":["a"],"set2":["mode","in.n"]}}]}}]}`, string(text))
 }
 
 func TestThePageHasAllNames(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 )
 
 // plain gives a Go value as JSON has it, with the names of the schema.
@@ -53,34 +52,4 @@ func plain(v reflect.Value) interface{} {
 		return v.String()
 	}
 	return v.Interface()
-}
-
-// less compares two numbers of one type.
-func less(a, b interface{}) bool {
-	if n, ok := a.(int64); ok {
-		return n < b.(int64)
-	}
-	return a.(float64) < b.(float64)
-}
-
-// fits tells why a default is none that Kong would take.
-func fits(d table) error {
-	v, has := d["default"]
-	if !has {
-		return nil
-	}
-	if allowed, ok := d["one_of"].([]interface{}); ok && !slices.Contains(allowed, v) {
-		return fmt.Errorf("default: %v is not in one_of %v", v, allowed)
-	}
-	var bounds []interface{}
-	switch b := d["between"].(type) {
-	case []interface{}:
-		bounds = b
-	case []int64:
-		bounds = []interface{}{b[0], b[1]}
-	}
-	if bounds != nil && (less(v, bounds[0]) || less(bounds[1], v)) {
-		return fmt.Errorf("default: %v is not between %v and %v", v, bounds[0], bounds[1])
-	}
-	return nil
 }
