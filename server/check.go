@@ -41,7 +41,7 @@ func check(w io.Writer, patience time.Duration, opts []Option) (ok bool) {
 		find("%v", err)
 	}
 	for _, p := range o.plugins {
-		for _, text := range slices.Concat(p.checkMethods(), p.checkVersion(), p.checkProtocols()) {
+		for _, text := range slices.Concat(p.checkConstructor(), p.checkMethods(), p.checkVersion(), p.checkProtocols()) {
 			find("plugin %s: %s", p.name, text)
 		}
 		for _, phase := range p.phases {
@@ -90,12 +90,10 @@ func (p *plugin) checkMethods() (findings []string) {
 		if m.Type.NumIn() != 2 || m.Type.In(1) != reflect.TypeFor[*pdk.PDK]() {
 			continue
 		}
-		phase, other := otherPhases[m.Name]
-		for _, known := range methodNames[1:] {
-			if strings.EqualFold(known, m.Name) && known != m.Name {
-				findings = append(findings, fmt.Sprintf("method %s is no handler: want %s", m.Name, known))
-			}
+		if meant := misspelt(m.Name); meant != "" {
+			findings = append(findings, fmt.Sprintf("method %s is no handler: want %s", m.Name, meant))
 		}
+		phase, other := otherPhases[m.Name]
 		if other {
 			text := fmt.Sprintf("method %s is no handler: the phase %s cannot be served from outside nginx", m.Name, phase)
 			if strings.HasSuffix(phase, "_filter") && slices.Contains(p.phases, "response") {
@@ -105,6 +103,44 @@ func (p *plugin) checkMethods() (findings []string) {
 		}
 	}
 	return findings
+}
+
+// misspelt gives the handler's name that a method's name is close to: but for
+// its case, or one letter that is wrong, missing, too many or in its
+// neighbour's place.
+func misspelt(name string) string {
+	for _, known := range methodNames[1:] {
+		if name != known && (strings.EqualFold(known, name) || oneSlip(known, name)) {
+			return known
+		}
+	}
+	return ""
+}
+
+// oneSlip tells whether one letter makes the difference of two texts.
+func oneSlip(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	head, tail := 0, 0
+	for head < len(a) && a[head] == b[head] {
+		head++
+	}
+	for tail < len(a)-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	a, b = a[head:len(a)-tail], b[head:len(b)-tail]
+	return len(a) <= 1 && len(b) <= 1 || len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+}
+
+// checkConstructor finds one that gives the same config twice: instances would
+// write over each other's.
+func (p *plugin) checkConstructor() []string {
+	a, b := reflect.ValueOf(p.construct()), reflect.ValueOf(p.construct())
+	if a.Type().Elem().Size() > 0 && a.Pointer() == b.Pointer() {
+		return []string{"the constructor gives the same config each time, want a new one"}
+	}
+	return nil
 }
 
 var version = regexp.MustCompile(`[0-9.]+`)

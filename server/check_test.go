@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"os/exec"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,28 @@ type (
 	}
 )
 
+type (
+	byValue  struct{ handling }
+	slips    struct{ handling }
+	onlySlip struct{}
+	badTag   struct {
+		handling
+		A int `kong:"requried"`
+	}
+	badField struct {
+		handling
+		A chan int
+	}
+)
+
+func (byValue) Log(pdk.PDK)           {}
+func (*slips) Acess(*pdk.PDK)         {}
+func (*slips) Responce(*pdk.PDK)      {}
+func (*slips) Rewirte(*pdk.PDK)       {}
+func (*slips) Logs(*pdk.PDK)          {}
+func (*slips) Accept(*pdk.PDK)        {}
+func (*slips) Certificat(string)      {}
+func (*onlySlip) Acces(*pdk.PDK)      {}
 func (*manyFaults) Access(int)        {}
 func (*manyFaults) Log(*pdk.PDK)      {}
 func (*panics) Response(*pdk.PDK)     { panic("no\nluck") }
@@ -57,9 +80,17 @@ func (f *fromTag) Access(*pdk.PDK) {
 func TestCheck(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
-	plugin := func(config interface{}) server.Option {
-		return server.WithPlugin("p", func() interface{} { return config }, "1.0", 1)
+	gives := func(constructor func() interface{}) server.Option {
+		return server.WithPlugin("p", constructor, "1.0", 1)
 	}
+	plugin := func(config interface{}) server.Option { // a copy each time
+		return gives(func() interface{} {
+			v := reflect.New(reflect.TypeOf(config).Elem())
+			v.Elem().Set(reflect.ValueOf(config).Elem())
+			return v.Interface()
+		})
+	}
+	shared := &fromTag{}
 	versioned := func(version string) server.Option {
 		return server.WithPlugin("p", func() interface{} { return &fromTag{} }, version, 1)
 	}
@@ -89,6 +120,24 @@ func TestCheck(t *testing.T) {
 			"plugin p: method BodyFilter is no handler: the phase body_filter cannot be served from outside nginx, and Kong refuses it beside response",
 			"plugin p: method PreRead is no handler: want Preread",
 		}},
+		{"signature by value", []server.Option{plugin(&byValue{})}, []string{"plugin p: method Log has the type func(*server_test.byValue, pdk.PDK), want func(*pdk.PDK)"}},
+		{"slips", []server.Option{plugin(&slips{})}, []string{
+			"plugin p: method Acess is no handler: want Access",
+			"plugin p: method Logs is no handler: want Log",
+			"plugin p: method Responce is no handler: want Response",
+			"plugin p: method Rewirte is no handler: want Rewrite",
+		}},
+		{"nothing but a slip", []server.Option{plugin(&onlySlip{})}, []string{
+			"plugin p: method Acces is no handler: want Access",
+			"plugin p: *server_test.onlySlip has no handler: want at least one of the methods",
+		}},
+		{"tag", []server.Option{plugin(&badTag{})}, []string{"config of plugin p: field A: requried: unknown attribute"}},
+		{"field", []server.Option{plugin(&badField{})}, []string{"config of plugin p: field A: type chan int has no place in a Kong schema"}},
+		{"nil", []server.Option{gives(func() interface{} { return nil })}, []string{"plugin p: the constructor gives <nil>, want a pointer to a struct"}},
+		{"nil pointer", []server.Option{gives(func() interface{} { return (*byValue)(nil) })}, []string{"plugin p: the constructor gives a nil *server_test.byValue, want"}},
+		{"no pointer", []server.Option{gives(func() interface{} { return fromTag{} })}, []string{"plugin p: the constructor gives server_test.fromTag, want"}},
+		{"no struct", []server.Option{gives(func() interface{} { return new(int) })}, []string{"plugin p: the constructor gives *int, want"}},
+		{"one config for all", []server.Option{gives(func() interface{} { return shared })}, []string{"plugin p: the constructor gives the same config each time"}},
 		{"protocols", []server.Option{plugin(&streaming{})}, []string{"plugin p: phase access never runs with the protocols tcp"}},
 		{"default that does not fit", []server.Option{plugin(&unfit{})}, []string{"plugin p: phase access: the default config does not fit the struct"}},
 		{"version without a number", []server.Option{versioned("beta")}, []string{`plugin p: version "beta": Kong wants up to three numbers`}},

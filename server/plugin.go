@@ -34,8 +34,8 @@ func newPlugin(name string, construct func() interface{}, version string, priori
 		return nil, fmt.Errorf("plugin %q: name and constructor are needed", name)
 	}
 	config := construct()
-	if reflect.ValueOf(config).Kind() != reflect.Pointer {
-		return nil, fmt.Errorf("plugin %s: the constructor gives %T, want a pointer to a struct", name, config)
+	if v := reflect.ValueOf(config); v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+		return nil, fmt.Errorf("plugin %s: the constructor gives %s, want a pointer to a struct", name, kindOf(config))
 	}
 	p := &plugin{name: name, construct: construct, version: version, priority: priority, maxEvents: maxEvents}
 	for phase, h := range handlersOf(config) {
@@ -53,6 +53,14 @@ func newPlugin(name string, construct func() interface{}, version string, priori
 		return nil, errors.Join(faults...)
 	}
 	return p, nil
+}
+
+// kindOf tells what a constructor gave.
+func kindOf(config interface{}) string {
+	if v := reflect.ValueOf(config); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Sprintf("a nil %T", config)
+	}
+	return fmt.Sprintf("%T", config)
 }
 
 // handlersOf gives the handlers of a config by phase, nil where it has none.
@@ -102,6 +110,11 @@ func checkSignatures(name string, config interface{}, phases []string) (faults [
 		}
 	}
 	if len(phases) == 0 && len(faults) == 0 {
+		for i := range t.NumMethod() {
+			if meant := misspelt(t.Method(i).Name); meant != "" {
+				faults = append(faults, fmt.Errorf("plugin %s: method %s is no handler: want %s", name, t.Method(i).Name, meant))
+			}
+		}
 		faults = append(faults, fmt.Errorf("plugin %s: %T has no handler: want at least one of the methods %v", name, config, methodNames[1:]))
 	}
 	return faults
