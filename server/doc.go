@@ -66,6 +66,14 @@
 // Package schema makes Kong's schema from the config struct (SCHEMA.md); a
 // struct that has none stops the server. [Check] looks for more.
 //
+// # Beginning and end
+//
+// [Run] is what a binary's main function calls: it reads the flags (flags.go).
+// Serve listens by bind and rename, or on systemd's socket (systemd.go), and
+// stops by handing its workers over (stop.go). A server that nginx started, and
+// that nginx left behind, stops by itself (parent.go). OPERATING.md is for those
+// who run one.
+//
 // # What a plugin may rely on
 //
 // Handlers of one instance run side by side, as with go-pdk. A handler that

@@ -3,8 +3,10 @@ package server_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,6 +69,21 @@ func TestHelp(t *testing.T) {
 		}
 		require.Contains(t, text, "pair -install DIR")
 		require.Contains(t, text, "\n  -socket PATH\n")
+	}
+}
+
+// The page for operators has every flag of the server.
+func TestThePageHasAllFlags(t *testing.T) {
+	page, err := os.ReadFile("OPERATING.md")
+	require.NoError(t, err)
+	_, text, _ := says(t, "pair", "pair", "-help")
+	names := regexp.MustCompile(`(?m)^  -(\S+)`).FindAllStringSubmatch(text, -1)
+	require.GreaterOrEqual(t, len(names), 11)
+	for _, name := range names {
+		if strings.HasPrefix(name[1], "test.") { // of package testing
+			continue
+		}
+		require.Regexp(t, "`-"+name[1]+"[` ]", string(page))
 	}
 }
 
