@@ -38,6 +38,9 @@ func playParent(socket string) error {
 	}
 	child := command("child", "", "-socket", socket, "-watch-parent", flag)
 	child.Stderr = os.Stderr
+	if len(os.Args) > 3 { // as nginx has it, by a pipe that ends with this process
+		child.Stderr = io.MultiWriter(os.Stderr)
+	}
 	if err := child.Start(); err != nil {
 		return err
 	}
@@ -54,10 +57,10 @@ type family struct {
 	log    chan string // the server's lines; closed at its end
 }
 
-func newFamily(t *testing.T, name, flag string) *family {
+func newFamily(t *testing.T, name, flag string, more ...string) *family {
 	t.Helper()
 	f := &family{t: t, socket: socketPath(t), log: make(chan string, 100)}
-	f.parent = command("parent", f.socket, name, flag)
+	f.parent = command("parent", f.socket, append([]string{name, flag}, more...)...)
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	f.parent.Stderr = write
@@ -187,6 +190,30 @@ func TestOrphanStays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The log is a pipe to the parent: nobody reads it any more.
+func TestOrphanWithoutALog(t *testing.T) {
+	f := newFamily(t, "nginx", "auto", "piped")
+	w := attach(t, f.socket)
+	w.instance("p", `{}`)
+	f.kill()
+	f.ends() // the log does
+	require.Eventually(t, func() bool { return parentOf(t, f.child) != f.parent.Process.Pid }, patience, time.Millisecond)
+	for begun := time.Now(); time.Since(begun) < 6*alone; time.Sleep(alone / 10) {
+		stats, err := server.Inspect(f.socket, patience)
+		require.NoError(t, err)
+		require.Equal(t, f.child, stats.PID)
+	}
+	next := newServer(t, f.socket)
+	ended := serve(t.Context(), next)
+	overdue := w.overdue()
+	for w.doorbell.WaitRing() == nil { // until the orphan hangs up
+	}
+	require.True(t, overdue.Stop(), "the worker is never told to leave")
+	w.hangUp()
+	require.NoError(t, next.Close())
+	require.ErrorIs(t, within(t, ended), server.ErrServerClosed)
 }
 
 // parentOf reads who the parent of a process is.

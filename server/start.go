@@ -77,6 +77,9 @@ func Run(opts ...Option) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	// Kong reads the log by a pipe. When its worker is gone, the next line must
+	// not end the server. Not Ignore, which children would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if parent := parentToWatch(*watchParent); parent != 0 {
 		go s.outlive(ctx, parent, stop)
 	}
