@@ -55,7 +55,7 @@ race: build ## all Go tests under the race detector; the long ones run shorter
 
 # A module of its own, with go-pdk in it, so that plugins do not require it. Not
 # from the cache: go test does not see what it reads outside.
-compat: ## compare the PDK with go-pdk, symbol by symbol
+compat: build ## compare the PDK with go-pdk, symbol by symbol, and port plugins
 	cd server/pdk/compat && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
