@@ -107,7 +107,7 @@ func TestStockResults(t *testing.T) {
 		{name: "captures without the match", ask: captures,
 			method: "kong.request.get_uri_captures", step: "Step",
 			data: table{"unnamed": list{"a"}, "named": luaTable{}},
-			want: pair{[][]byte{[]byte("a")}, map[string][]byte{}}},
+			want: pair{[][]byte{[]byte("a")}, map[string][]byte(nil)}},
 		{name: "no captures", ask: captures,
 			method: "kong.request.get_uri_captures", step: "Step", want: pair{}},
 		{name: "consumer", ask: func(k *pdk.PDK) (interface{}, error) { return k.Client.GetConsumer() },

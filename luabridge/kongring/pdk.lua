@@ -76,6 +76,9 @@ local ADAPTED = {
 -- are in it too.
 ADAPTED["kong.service.response.get_headers"] = function(max)
   local all = kong.service.response.get_headers(max)
+  if type(all) ~= "table" then
+    return all
+  end
   local headers, count = {}, 0
   for name in pairs(ngx.ctx.buffered_headers or ngx.resp.get_headers(max)) do
     if count == (max or 100) then
@@ -161,8 +164,7 @@ local RESULTS = {
 
   multimap = function(b, t)
     if type(t) ~= "table" then
-      b:put_map(0)
-      return true
+      return nil, "a " .. type(t) .. ", wanted a table"
     end
     return put_multimap(b, t)
   end,
@@ -204,9 +206,12 @@ local RESULTS = {
   end,
 
   captures = function(b, captures)
-    if type(captures) ~= "table" then
+    if captures == nil then
       b:put_nil()
       return true
+    end
+    if type(captures) ~= "table" then
+      return nil, "a " .. type(captures) .. ", wanted a table"
     end
     local unnamed, named = captures.unnamed or {}, captures.named or {}
     b:put_array(2)

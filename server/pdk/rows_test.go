@@ -222,7 +222,7 @@ var rows = map[string][]row{
 	"Node.GetHostname": {text(func(k *pdk.PDK) (string, error) { return k.Node.GetHostname() }, "kong.node.get_hostname")},
 	"Node.GetMemoryStats": {{func(k *pdk.PDK) (interface{}, error) {
 		m, err := k.Node.GetMemoryStats()
-		if m.WorkersLuaVms == nil {
+		if len(m.WorkersLuaVms) == 0 {
 			return list{m.LuaSharedDicts.Kong.Capacity}, err
 		}
 		return list{m.LuaSharedDicts.Kong.AllocatedSlabs, m.LuaSharedDicts.Kong.Capacity, m.LuaSharedDicts.KongDbCache.AllocatedSlabs,

@@ -18,7 +18,8 @@ const (
 	bodyError   = 2 // why there is none
 )
 
-// ToBody runs the call and gives its result as a body. One that nginx spooled
+// ToBody runs the call and gives its result as a body, which is never nil without
+// an error. One that nginx spooled
 // to a file is read here: the server needs the rights to do so.
 func (c *Call) ToBody() ([]byte, error) {
 	defer c.mu.Unlock()
@@ -39,7 +40,7 @@ func (c *Call) ToBody() ([]byte, error) {
 	}
 	switch kind {
 	case bodyContent:
-		return append([]byte(nil), text...), nil
+		return append([]byte{}, text...), nil
 	case bodyFile:
 		return readSpooled(string(text))
 	case bodyError:

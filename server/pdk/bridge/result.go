@@ -150,7 +150,8 @@ func errLength(n uint32, b []byte) error {
 	return nil
 }
 
-// ToCaptures runs the call and gives its result as URI captures.
+// ToCaptures runs the call and gives its result as URI captures: both are nil
+// where there are none.
 func (c *Call) ToCaptures() (unnamed [][]byte, named map[string][]byte, err error) {
 	defer c.mu.Unlock()
 	if err := c.get(); err != nil {
@@ -170,8 +171,10 @@ func (c *Call) ToCaptures() (unnamed [][]byte, named map[string][]byte, err erro
 		unnamed = append(unnamed, []byte(s))
 	}
 	byName, _ := pair[1].(map[string]interface{})
-	named = make(map[string][]byte, len(byName))
 	for k, e := range byName {
+		if named == nil {
+			named = make(map[string][]byte, len(byName))
+		}
 		s, _ := e.(string)
 		named[k] = []byte(s)
 	}

@@ -88,6 +88,11 @@ The exported symbols of go-pdk are all here, with the same types, at the paths
 	for _, c := range Changes {
 		fmt.Fprintf(&b, "| %s | %s |\n", c.What, c.Now)
 	}
+	b.WriteString("\n# Differences in what getters give\n\nFor the same value of Lua, of all getters and of nil, booleans, numbers, texts and tables; " +
+		"all else is equal, nil and\nempty included.\n\n| getters | Lua gives | go-pdk | here | why |\n|---|---|---|---|---|\n")
+	for _, r := range Results {
+		fmt.Fprintf(&b, "| %s | `%s` | `%s` | `%s` | %s |\n", r.Getters, r.Lua, r.Theirs, r.Ours, r.Why)
+	}
 	const file = "../DIFFERENCES.md"
 	if *update {
 		require.NoError(t, os.WriteFile(file, []byte(b.String()), 0o644))

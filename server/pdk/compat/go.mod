@@ -7,6 +7,7 @@ require (
 	github.com/kongring/kongring v0.0.0
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/tools v0.51.0
+	google.golang.org/protobuf v1.33.0
 )
 
 require (
@@ -17,7 +18,6 @@ require (
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/sync v0.23.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
-	google.golang.org/protobuf v1.33.0 // indirect
 )
 
 replace github.com/kongring/kongring => ../../..

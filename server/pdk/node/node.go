@@ -57,6 +57,7 @@ func (n Node) GetMemoryStats() (MemoryStats, error) {
 	m.LuaSharedDicts.Kong.Capacity = int64(kong.Number("capacity"))
 	m.LuaSharedDicts.KongDbCache.AllocatedSlabs = int64(cache.Number("allocated_slabs"))
 	m.LuaSharedDicts.KongDbCache.Capacity = int64(cache.Number("capacity"))
+	m.WorkersLuaVms = []workerLuaVmStats{}
 	for _, w := range t.Tables("workers_lua_vms") {
 		m.WorkersLuaVms = append(m.WorkersLuaVms, workerLuaVmStats{
 			HttpAllocatedGc: int64(w.Number("http_allocated_gc")), Pid: int64(w.Number("pid")),
