@@ -74,3 +74,67 @@ func TestInstanceForManyAtOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "all\n", r.body)
 }
+
+// A request that starts an instance and is killed meanwhile does not keep those
+// after it: once its time is over, the next one starts the instance itself.
+const starterKilled = `
+location = /killed {
+    content_by_lua_block {
+        local instances = require "kongring.instance"
+        local buffer = setmetatable({ len = 0 }, { __index = function()
+            return function() end
+        end })
+        local slot, asked = { code = 0, arg = 7 }, 0
+        local session = { mark = {}, max_message = 1000 }
+        function session:acquire() return slot, 1 end
+        function session:begin() return buffer end
+        function session:send() return true end
+        function session:release() end
+        function session:await()
+            asked = asked + 1
+            if asked == 1 then
+                ngx.sleep(60)
+            end
+            return 1
+        end
+        local conf = { __plugin_id = "p" }
+        local deadline = ngx.now() + 0.05
+        local starter = ngx.thread.spawn(instances.get, session, "probe", conf, deadline)
+        assert(ngx.thread.kill(starter))
+        local early, why = instances.get(session, "probe", conf, ngx.now())
+        while ngx.now() <= deadline do
+            ngx.sleep(0.001)
+        end
+        ngx.say(early, " ", why, " ",
+                (instances.get(session, "probe", conf, ngx.now() + 5)))
+    }
+}`
+
+func TestStarterThatWasKilled(t *testing.T) {
+	b := start(t, func(o *testbed.Options) { o.Host.ExtraServer = starterKilled })
+	r, err := b.try("/killed", nil)
+	require.NoError(t, err)
+	require.Equal(t, "nil timeout 7\n", r.body)
+}
+
+// A server that never knows the instance is asked once more with a new one, and
+// no more.
+func TestInstanceThatNobodyKnows(t *testing.T) {
+	b := start(t, func(o *testbed.Options) {
+		patched(t, o, "event.lua", "TYPE_EVENT, phase, id)", "TYPE_EVENT, phase, id + 1000)")
+	})
+	b.eventually("a session", func() bool {
+		stats, err := b.Server.Stats()
+		return err == nil && len(stats.Sessions) == 1
+	})
+	const requests = 5
+	for range requests {
+		r, err := b.try("/none", nil) // the global plugin early alone
+		require.NoError(t, err)
+		require.Equal(t, 500, r.status, r.body)
+	}
+	b.logged("plugin early, phase rewrite: failed: no instance 100.*")
+	stats, err := b.Server.Stats()
+	require.NoError(t, err)
+	require.EqualValues(t, 2*requests, stats.Sessions[0].Bridge.Events)
+}
