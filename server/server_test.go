@@ -175,6 +175,28 @@ func TestInstancesAreShared(t *testing.T) {
 	require.Len(t, made, 2, "another config, another instance")
 }
 
+// The end of an instance is the end of no other, and of one that several workers
+// use only for those that said so.
+func TestCloseLeavesTheOthers(t *testing.T) {
+	s, socket := start(t, withScript(func(*scripted, *pdk.PDK) {}))
+	a, b := attach(t, socket), attach(t, socket)
+	shared, own := a.instance("scripted", `{"name":"x"}`), a.instance("scripted", `{"name":"y"}`)
+	same := b.instance("scripted", `{"name":"x"}`)
+	require.Equal(t, 2, s.Instances())
+	status := func(w *worker, instance uint32) uint8 {
+		done, _ := w.expect(wire.TypeDone, w.event(0, instance))
+		return done.Code
+	}
+	a.send(wire.Head{Type: wire.TypeClose, Arg: shared}, nil)
+	require.Equal(t, uint8(wire.StatusNoInstance), status(a, shared))
+	require.Equal(t, uint8(wire.StatusOK), status(a, own))
+	require.Equal(t, uint8(wire.StatusOK), status(b, same))
+	require.Equal(t, 2, s.Instances())
+	a.hangUp()
+	require.Eventually(t, func() bool { return s.Instances() == 1 }, patience, time.Millisecond)
+	require.Equal(t, uint8(wire.StatusOK), status(b, same))
+}
+
 // strict has a field that decodes its own text.
 type strict struct {
 	scripted

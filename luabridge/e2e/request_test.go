@@ -68,6 +68,16 @@ func TestBodiesOfAllSizes(t *testing.T) {
 	}
 }
 
+// False, nil and bytes that are no UTF-8 are in Lua what they are in Go.
+func TestWhatProtobufHasNoPlaceFor(t *testing.T) {
+	b := start(t, nil)
+	r, err := b.try("/probe", []byte("old"), "x-do", "no-protobuf")
+	require.NoError(t, err)
+	require.Equal(t, 200, r.status, r.body)
+	require.Equal(t, "\xff\x00\xfe", r.body, "what the upstream got")
+	b.logged(`\[probe\] no protobuf: falsenil true true`)
+}
+
 func TestExitInRewrite(t *testing.T) {
 	b := start(t, nil)
 	r, err := b.try("/direct", nil, "x-early", "exit")

@@ -154,6 +154,19 @@ var actions = map[string]func(kong *pdk.PDK, arg string){
 		}
 		kong.Response.Exit(200, []byte(strconv.Itoa(int(last))+" "+strconv.Itoa(len(long))), nil)
 	},
+	// What go-pdk's protocol has no place for.
+	"no-protobuf": func(kong *pdk.PDK, _ string) {
+		_ = kong.Ctx.SetShared("gone", "was here")
+		_ = kong.Ctx.SetShared("gone", nil)
+		_ = kong.Ctx.SetShared("off", false)
+		gone, err := kong.Ctx.GetSharedAny("gone")
+		off, err2 := kong.Ctx.GetSharedAny("off")
+		if err := errors.Join(err, err2); err != nil {
+			panic(err)
+		}
+		_ = kong.Log.Err("no protobuf: ", false, nil, " ", gone == nil, " ", off == false)
+		_ = kong.ServiceRequest.SetRawBody("\xff\x00\xfe")
+	},
 	"log": func(kong *pdk.PDK, arg string) { _ = kong.Log.Err("logged by probe: ", arg) },
 	"goroutine": func(kong *pdk.PDK, _ string) {
 		go func() {

@@ -97,7 +97,7 @@ func withoutImports(text []byte) string {
 }
 
 // Kong learns of a ported plugin what it learned before, but for what the guide
-// names: the protocol, and the defaults in the schema.
+// names: the protocol, and in the schema the defaults and that there is a config.
 func TestPortedDump(t *testing.T) {
 	before, after := port(t)
 	for _, name := range names {
