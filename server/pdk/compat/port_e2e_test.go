@@ -29,8 +29,11 @@ const annID = "5f3a6f4e-6f0b-4a3a-9d39-0a4d8f3c1a01"
 
 // serve puts a ported plugin behind nginx, on a route to an upstream that
 // answers with what it got, and gives a function for requests to it.
-// env is set for the plugin server alone, not for the plugins' own tests.
-func serve(t *testing.T, plugin string, env map[string]string, config object) (bed *testbed.Bed, do func(method, path, body string, headers ...string) *http.Response) {
+// env is set for the plugin server alone, not for the plugins' own tests; more
+// alters the options.
+func serve(t *testing.T, plugin string, env map[string]string, config object, more ...func(*testbed.Options)) (
+	bed *testbed.Bed, do func(method, path, body string, headers ...string) *http.Response,
+) {
 	t.Helper()
 	if err := host.Available(); err != nil {
 		t.Skip(err)
@@ -46,7 +49,7 @@ func serve(t *testing.T, plugin string, env map[string]string, config object) (b
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	library, err := luabridge.BuildHelper("cc", dir)
 	require.NoError(t, err)
-	bed, err = testbed.Start(ctx, testbed.Options{
+	o := testbed.Options{
 		Build: testbed.Build{Root: root(t), Server: filepath.Join(after, plugin, plugin), Library: library},
 		Dir:   dir,
 		Config: testbed.Config{
@@ -58,7 +61,11 @@ func serve(t *testing.T, plugin string, env map[string]string, config object) (b
 				"plugins": []object{{"name": plugin, "config": config}},
 			}},
 		},
-	})
+	}
+	for _, change := range more {
+		change(&o)
+	}
+	bed, err = testbed.Start(ctx, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, bed.Stop(ctx)) })
 	require.NoError(t, testbed.Eventually(ctx, time.Minute, "a worker over the ring", func() bool {
