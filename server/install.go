@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
+
+	"github.com/kongring/kongring/server/schema"
 )
 
 // What Kong loads for a plugin. Kong finds these modules on its Lua path before
@@ -33,6 +35,11 @@ return require("cjson").decode([==[
 // Install writes kong/plugins/NAME/handler.lua and schema.lua below dir for
 // each plugin of the server. With dir on Kong's lua_package_path, beside the
 // folder kongring, Kong runs the plugin through the bridge.
+//
+// Besides the plugin's own fields the schema has the record
+// [schema.OptionsKey]. Dump's has not: a Kong without the bridge could not do
+// what the record says, and one that refuses it is better than one that takes
+// "closed" and lets requests pass.
 func (s *Server) Install(dir string) error {
 	socket, err := filepath.Abs(s.options.socket)
 	if err != nil {
@@ -47,23 +54,23 @@ func (s *Server) Install(dir string) error {
 }
 
 func install(dir string, p *plugin, socket string) error {
-	schema, err := json.MarshalIndent(p.schema, "", "  ")
+	text, err := json.MarshalIndent(schema.WithOptions(p.schema), "", "  ")
 	if err != nil {
 		return err
 	}
-	if strings.Contains(string(schema), "]==]") {
+	if strings.Contains(string(text), "]==]") {
 		return fmt.Errorf("the schema contains \"]==]\", which its file cannot hold")
 	}
 	values := map[string]interface{}{
 		"Name": p.name, "Version": p.version, "Priority": p.priority,
-		"Phases": p.phases, "Socket": socket, "Schema": string(schema),
+		"Phases": p.phases, "Socket": socket, "Schema": string(text),
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	for name, text := range map[string]*template.Template{"handler.lua": handlerLua, "schema.lua": schemaLua} {
+	for name, form := range map[string]*template.Template{"handler.lua": handlerLua, "schema.lua": schemaLua} {
 		var b strings.Builder
-		if err := text.Execute(&b, values); err != nil {
+		if err := form.Execute(&b, values); err != nil {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(b.String()), 0o644); err != nil {

@@ -536,6 +536,18 @@ const everythingSchema = `{"name":"every-thing","fields":[{"config":{"type":"rec
 	{"notag":{"type":"string"}}
 ]}}]}`
 
+// installedSchema has the options of the bridge besides.
+var installedSchema = strings.TrimSuffix(everythingSchema, "]}}]}") + `,
+	{"kongring":{"type":"record",
+		"description":"How the bridge runs this plugin entity; what is not set is as the plugin's handler.lua says.",
+		"fields":[
+		{"failure_policy":{"type":"string","one_of":["closed","open"],
+			"description":"While the plugin server is out of reach: closed answers 503, open lets requests go on without the plugin."}},
+		{"timeout":{"type":"number","between":[0.001,600],
+			"description":"Seconds that one event, a phase of a request, may take."}},
+		{"carrier":{"type":"string","one_of":["auto","ring","socket"],
+			"description":"What carries the messages: ring is shared memory, auto is that or the socket where it is refused."}}]}}]}}]}`
+
 func TestDump(t *testing.T) {
 	s, err := server.New(server.WithSocket("/some/where.socket"),
 		server.WithPlugin("every-thing", newEverything, "1.2.3", 77),
@@ -569,7 +581,7 @@ func TestInstall(t *testing.T) {
 	require.True(t, found)
 	text, _, found = strings.Cut(text, "]==]")
 	require.True(t, found)
-	require.JSONEq(t, everythingSchema, text)
+	require.JSONEq(t, installedSchema, text)
 
 	luajit, err := exec.LookPath("luajit")
 	if err != nil {
@@ -593,7 +605,7 @@ io.write('{"name":', quote(h.name), ',"version":', quote(h.version), ',"priority
 	out, err := exec.Command(luajit, script, dir).Output()
 	require.NoError(t, err)
 	require.JSONEq(t, `{"name":"every-thing","version":"1.2.3","priority":77,
-		"socket":"/some/\"odd\\ place.socket","phases":["certificate","access","log"],"schema":`+everythingSchema+`}`, string(out))
+		"socket":"/some/\"odd\\ place.socket","phases":["certificate","access","log"],"schema":`+installedSchema+`}`, string(out))
 }
 
 func TestInstallErrors(t *testing.T) {

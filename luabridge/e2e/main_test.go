@@ -76,6 +76,15 @@ func overSocket(t *testing.T) {
 	t.Cleanup(func() { carrier = "" })
 }
 
+// shortDir is a folder for a bed: its path is short, since a socket lies in it.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kr")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 // start puts a bed up until the test ends. change alters its options.
 func start(t *testing.T, change func(*testbed.Options)) *bed {
 	t.Helper()
@@ -107,6 +116,17 @@ func handlerOf(t *testing.T, o *testbed.Options, more string) {
   socket = %q, %s
 }`, filepath.Join(o.Dir, "s"), more)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "handler.lua"), []byte(text), 0o644))
+	o.Host.LuaPath = []string{filepath.Join(o.Dir, "front")}
+}
+
+// schemaOf writes a schema for the plugin probe, with the given declaration of
+// its config, in front of the one that -install wrote.
+func schemaOf(t *testing.T, o *testbed.Options, config string) {
+	t.Helper()
+	dir := filepath.Join(o.Dir, "front", "kong", "plugins", "probe")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	text := `return { name = "probe", fields = { { config = ` + config + ` } } }`
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "schema.lua"), []byte(text), 0o644))
 	o.Host.LuaPath = []string{filepath.Join(o.Dir, "front")}
 }
 

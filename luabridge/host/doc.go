@@ -49,7 +49,8 @@
 // response, header_filter, body_filter and log, in order of PRIORITY, each
 // with the configuration of the narrowest scope: route, service, global. In
 // access each has its own coroutine, and kong.response.exit leaves it for
-// good. init_worker and configure are called when a worker starts. The
+// good. A configuration is checked and completed by the plugin's schema, if it has
+// one, with the attributes that plugin_config.lua knows. init_worker and configure are called when a worker starts. The
 // configuration has Kong's bookkeeping keys (__plugin_id, __key__, __seq__,
 // ...). The kong.* functions check phases and arguments as Kong's do, and
 // additionally name themselves when the phase is wrong. The modules below

@@ -13,20 +13,16 @@
 
 
 local bridge = require "kongring.bridge"
-local carrier = require "kongring.carrier"
 local event = require "kongring.event"
 local layout = require "kongring.layout"
 local log_phase = require "kongring.log_phase"
+local options = require "kongring.options"
 
 
 local error = error
 local ipairs = ipairs
 local run = event.run
 local type = type
-
-
--- seconds that an event may take unless the handler says otherwise
-local TIMEOUT = 60
 
 
 -- What the client is told, by kind of failure. The reason is for the log: it
@@ -42,8 +38,8 @@ local _M = {}
 
 
 -- says in the log what happened, and ends the request unless it may pass
-local function fail(o, phase, failure, text)
-  local open = o.failure_policy == "open" and failure == event.UNAVAILABLE
+local function fail(o, e, phase, failure, text)
+  local open = e.open and failure == event.UNAVAILABLE
   kong.log.err("plugin ", o.name, ", phase ", phase, ": ", failure, ": ", text,
                open and " (failure_policy open: the request goes on)" or "")
   if not open then
@@ -54,12 +50,12 @@ end
 
 
 local function phase_method(o, phase)
-  local name, timeout, number = o.name, o.timeout, layout.PHASE[phase]
+  local name, of, number = o.name, o.of, layout.PHASE[phase]
   return function(_, conf)
-    local b = o.bridge or o.start()
-    local ok, failure, text = run(b, name, number, conf, timeout)
+    local e = of[conf]
+    local ok, failure, text = run(e.bridge, name, number, conf, e.timeout)
     if not ok then
-      return fail(o, phase, failure, text)
+      return fail(o, e, phase, failure, text)
     end
   end
 end
@@ -79,34 +75,24 @@ local function check(o)
       error("kongring.handler: unknown phase " .. tostring(phase), 3)
     end
   end
-  if not carrier.known(o.carrier) then
-    error("kongring.handler: carrier is " .. tostring(o.carrier) ..
-          ', wanted "auto", "ring" or "socket"', 3)
-  end
-  local policy = o.failure_policy
-  if policy ~= nil and policy ~= "closed" and policy ~= "open" then
-    error("kongring.handler: failure_policy is " .. tostring(policy) ..
-          ', wanted "closed" or "open"', 3)
-  end
 end
 
 
 --- Makes a handler.
 -- @phases init
 -- @tparam table o `name`, `version`, `priority` and `phases` of the plugin,
--- `socket` of its server; optional: `timeout` in seconds for one event (60),
+-- `socket` of its server; optional, and for entities that do not say otherwise
+-- (see `kongring.options`): `timeout` in seconds for one event (60),
 -- `failure_policy` "closed" (503 while the server is out of reach) or "open"
 -- (the request goes on without the plugin), `carrier` "ring", "socket" or
 -- "auto", which is the rings, and the socket where shared memory is refused
 -- (the environment variable KONGRING_CARRIER where it is set, else "auto")
 -- @treturn table the handler
 function _M.new(o)
-  o.carrier = o.carrier or os.getenv("KONGRING_CARRIER") or "auto"
   check(o)
-  o.timeout = o.timeout or TIMEOUT
-  function o.start()
-    o.bridge = bridge.start(o.socket, o.carrier)
-    return o.bridge
+  local wrong = options.complete(o)
+  if wrong then
+    error("kongring.handler: " .. wrong, 2)
   end
 
   local handler = { PRIORITY = o.priority, VERSION = o.version }
@@ -117,7 +103,15 @@ function _M.new(o)
 
   --- Attaches the worker before its first request.
   function handler.init_worker()
-    o.start()
+    bridge.start(o.socket, o.carrier)
+  end
+
+  --- Attaches it by the carriers that entities want as well. Kong calls this
+  -- with their configs at each change.
+  function handler.configure(_, configs)
+    for _, conf in ipairs(configs or {}) do
+      local _ = o.of[conf]
+    end
   end
   return handler
 end

@@ -12,6 +12,7 @@
 
 local cjson = require "cjson.safe"
 local layout = require "kongring.layout"
+local options = require "kongring.options"
 local semaphore = require "ngx.semaphore"
 local sys = require "kongring.sys"
 
@@ -77,7 +78,7 @@ end
 
 
 local function request_start(session, plugin, conf, deadline)
-  local config, err = cjson.encode(conf)
+  local config, err = cjson.encode(options.without(conf))
   if not config then
     return nil, "failed to encode the config: " .. err
   end

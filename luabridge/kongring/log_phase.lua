@@ -37,11 +37,16 @@ local asked -- when a timer was asked for that has not run yet
 local runner -- the semaphore of the timer that takes events, nil without one
 
 
+local function run_event(saved)
+  local o = saved.handler
+  local e = o.of[saved.conf]
+  return event.run(e.bridge, o.name, PHASE_LOG, saved.conf, e.timeout, saved)
+end
+
+
 local function run(saved, done)
   local o = saved.handler
-  local ok, ended, failure, text = pcall(event.run, o.bridge or o.start(),
-                                         o.name, PHASE_LOG, saved.conf,
-                                         o.timeout, saved)
+  local ok, ended, failure, text = pcall(run_event, saved)
   if not ok then
     ngx.log(ngx.ERR, "[", o.name, "] phase log: ", ended)
   elseif not ended then

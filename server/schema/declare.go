@@ -96,7 +96,11 @@ func (m *maker) record(t reflect.Type, v reflect.Value, p place) table {
 	list := []interface{}{}
 	var tags []string
 	blank := func(f reflect.StructField) { tags = append(tags, f.Tag.Get(tagName)) }
-	for _, f := range m.fieldsOf(t, v, p, 0, blank) {
+	fields := m.fieldsOf(t, v, p, 0, blank)
+	if p.name == "" {
+		m.checkReserved(fields)
+	}
+	for _, f := range fields {
 		at := p.inner(f.Name)
 		faults := len(m.faults)
 		d := m.declare(f.Type, f.value, at)

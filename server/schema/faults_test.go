@@ -186,6 +186,10 @@ func TestFaults(t *testing.T) {
 				_ struct{} `kong:"no_route"`
 			}
 		}{}, []string{"field In._: no_route: only for the config itself"}},
+		"name of the options": {&struct {
+			Mine int `json:"kongring"`
+		}{}, []string{`field Mine: the name "kongring" in Kong is taken by the options of the bridge`}},
+		"name of the options, embedded": {&struct{ inner }{}, []string{`field Kongring: the name "kongring" in Kong is taken`}},
 		"protocol": {&struct {
 			_ struct{} `kong:"protocols=gopher"`
 		}{}, []string{`field _: protocols: "gopher": want some of grpc|`}},

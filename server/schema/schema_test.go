@@ -179,6 +179,38 @@ func TestRules(t *testing.T) {
 			{"mutually_exclusive_sets":{"set1":["a"],"set2":["mode","in.n"]}}]}}]}`, string(text))
 }
 
+type inner struct{ Kongring int }
+
+// Inside a record the name is free, and the schema that the options are added
+// to stays as it is.
+func TestOptions(t *testing.T) {
+	own, err := schema.Of("p", &struct {
+		A struct {
+			B int `json:"kongring"`
+		}
+	}{})
+	require.NoError(t, err)
+	before, err := json.Marshal(own)
+	require.NoError(t, err)
+	with := schema.WithOptions(own)
+	after, err := json.Marshal(own)
+	require.NoError(t, err)
+	require.Equal(t, string(before), string(after))
+
+	record := with["fields"].([]interface{})[0].(map[string]interface{})["config"].(map[string]interface{})
+	fields := record["fields"].([]interface{})
+	require.Len(t, fields, 2)
+	require.Contains(t, fields[0], "a")
+	require.Contains(t, fields[1], schema.OptionsKey)
+	require.Empty(t, schema.Defaults(with), "what is not set is left to handler.lua")
+	for _, f := range fields[1].(map[string]interface{})[schema.OptionsKey].(map[string]interface{})["fields"].([]interface{}) {
+		for name, d := range f.(map[string]interface{}) {
+			text := d.(map[string]interface{})["description"].(string)
+			require.True(t, len(text) >= 10 && len(text) <= 500, "description of %s", name)
+		}
+	}
+}
+
 func TestThePageHasAllNames(t *testing.T) {
 	page, err := os.ReadFile("../SCHEMA.md")
 	require.NoError(t, err)

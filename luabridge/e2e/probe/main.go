@@ -42,6 +42,7 @@ func main() {
 		server.WithGrace(5*time.Second),
 		server.WithPlugin("probe", func() interface{} { return &probe{} }, "0.1", 10),
 		withNarrow(),
+		server.WithPlugin("strict", func() interface{} { return &strict{} }, "0.1", 10),
 		server.WithPlugin("early", func() interface{} { return &early{} }, "0.1", 20),
 		server.WithPlugin("greedy", func() interface{} { return &greedy{} }, "0.1", 10, server.Prefetch("access",
 			server.Get("kong.response.get_status"),          // raises

@@ -6,6 +6,7 @@
 
 
 local handlers = require "kong_host.handlers"
+local plugin_config = require "kong_host.plugin_config"
 local uuid = require "kong_host.uuid"
 
 
@@ -26,13 +27,18 @@ local PHASES = {
 local SEQ_KEY = "plugins_iterator:__seq__" -- Kong 3.6+: in the dict `kong`
 
 
+-- @treturn table|nil the entity
+-- @treturn nil|string what is wrong with its config
 local function build_entity(item, plugin, scope, workspace_id)
   local route_id = scope.route and scope.route.id
   local service_id = scope.service and scope.service.id
   local key = fmt("plugins:%s:%s:%s:::%s", plugin.name, route_id or "",
                   service_id or "", workspace_id)
 
-  local conf = item.config or {}
+  local conf, err = plugin_config.complete(plugin.name, item.config)
+  if err then
+    return nil, err
+  end
   conf.route_id = route_id
   conf.service_id = service_id
   conf.plugin_instance_name = item.instance_name
@@ -66,7 +72,11 @@ local function build_scope(items, path, scope, loaded, workspace_id)
                       item.name)
     end
 
-    entities[item.name] = build_entity(item, plugin, scope, workspace_id)
+    local entity, err = build_entity(item, plugin, scope, workspace_id)
+    if not entity then
+      return nil, fmt("%s[%d].%s", path, i, err)
+    end
+    entities[item.name] = entity
   end
 
   return entities
