@@ -48,3 +48,8 @@ func LoggerOf(t testing.TB, opts ...Option) *slog.Logger {
 func WithAlone(d time.Duration) Option {
 	return func(o *options) error { o.alone = d; return nil }
 }
+
+// WithMaxInstances sets how many instances a worker can have open.
+func WithMaxInstances(n int) Option {
+	return func(o *options) error { o.maxInstances = n; return nil }
+}

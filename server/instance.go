@@ -127,6 +127,13 @@ func (r *registry) release(in *instance) {
 	}
 }
 
+// count gives the number of instances.
+func (r *registry) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.instances)
+}
+
 // construct makes the plugin's config. A constructor that panics is the
 // plugin's fault, not the server's.
 func (in *instance) construct(config []byte, bounds prefetchBounds) (err error) {

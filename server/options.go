@@ -20,6 +20,7 @@ type options struct {
 	uids         map[uint32]bool
 	ringCapacity int
 	maxMessage   int
+	maxInstances int // that one worker can have open
 	grace        time.Duration
 	logger       *slog.Logger
 	syncWrites   bool
@@ -38,6 +39,7 @@ func defaults() options {
 		uids:         map[uint32]bool{},
 		ringCapacity: 512 << 10,
 		maxMessage:   64 << 20,
+		maxInstances: 1 << 16,
 		grace:        10 * time.Second,
 		alone:        10 * time.Second,
 		logger:       slog.Default(),

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -51,7 +52,8 @@ type session struct {
 	doorbells sync.Mutex // orders doorbell connections by their welcome
 
 	mu        sync.Mutex
-	instances []*opened // by number on the wire, less 1; nil where closed
+	instances map[uint32]*opened // open ones by number on the wire, which is not given twice
+	lastID    uint32             // the number given last
 	loads     map[*plugin]*load
 	open      sync.WaitGroup // goroutines that may touch the session's memory
 	events    atomic.Int64   // events under way
@@ -90,9 +92,9 @@ func newSession(s *Server, id uint32, conn *shm.Conn, hello shm.Hello) (*session
 	n := &session{
 		server: s, id: id, conn: conn, hello: hello, rings: rings,
 		ctx: ctx, cancel: cancel,
+		instances: map[uint32]*opened{}, loads: map[*plugin]*load{},
 		retired: make(chan struct{}), stir: make(chan struct{}, 1),
-		loads: map[*plugin]*load{},
-		log:   s.options.logger.With("session", id, "worker", hello.Worker, "pid", conn.Peer.PID),
+		log: s.options.logger.With("session", id, "worker", hello.Worker, "pid", conn.Peer.PID),
 	}
 	_, _ = rand.Read(n.token[:]) // never fails
 	if n.near, err = s.options.near(hello); err != nil {
@@ -240,49 +242,43 @@ func (n *session) addInstance(in *instance) (uint32, error) {
 	if n.closed || n.failed != nil {
 		return 0, errClosed
 	}
-	if len(n.instances) >= maxInstances {
-		return 0, fmt.Errorf("%d instances were started by this worker: that is the limit", maxInstances)
+	if len(n.instances) >= n.server.options.maxInstances || n.lastID == math.MaxUint32 {
+		return 0, fmt.Errorf("%d instances are open in this session, %d were: that is the limit", len(n.instances), n.lastID)
 	}
 	l := n.loads[in.plugin]
 	if l == nil {
 		l = new(load)
 		n.loads[in.plugin] = l
 	}
-	n.instances = append(n.instances, &opened{instance: in, number: uint32(len(n.instances) + 1), load: l})
-	return uint32(len(n.instances)), nil
+	n.lastID++
+	n.instances[n.lastID] = &opened{instance: in, number: n.lastID, load: l}
+	return n.lastID, nil
 }
-
-// maxInstances bounds what one worker can start in a session's life.
-const maxInstances = 1 << 16
 
 // instance gives the instance with a number, nil if there is none.
 func (n *session) instance(id uint32) *opened {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if id == 0 || uint64(id) > uint64(len(n.instances)) {
-		return nil
-	}
-	return n.instances[id-1]
+	return n.instances[id]
 }
 
 // dropInstance ends this session's use of an instance. Events on it go on.
 func (n *session) dropInstance(id uint32) error {
-	in := n.instance(id)
+	n.mu.Lock()
+	in := n.instances[id]
+	delete(n.instances, id)
+	n.mu.Unlock()
 	if in == nil {
 		return fmt.Errorf("%w: close of instance %d, which is not open", errProtocol, id)
 	}
-	n.mu.Lock()
-	n.instances[id-1] = nil
-	n.mu.Unlock()
 	n.server.registry.release(in.instance)
+	n.log.Info("instance closed", "plugin", in.plugin.name, "entity", in.key.entity, "instance", id)
 	return nil
 }
 
 func (n *session) releaseInstances() {
 	for _, in := range n.instances {
-		if in != nil {
-			n.server.registry.release(in.instance)
-		}
+		n.server.registry.release(in.instance)
 	}
 	n.instances = nil
 }

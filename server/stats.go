@@ -19,6 +19,7 @@ type Stats struct {
 	SessionsBegun  uint64         // workers that attached
 	SessionsFailed uint64         // sessions that ended otherwise than by a hang-up
 	Refused        uint64         // connections that were refused
+	Instances      int            // plugins with a config that are there now, each once for all workers
 	Sessions       []SessionStats // attached now
 }
 
@@ -42,6 +43,7 @@ func (s *Server) Stats() Stats {
 		SessionsBegun:  s.counters.sessionsBegun.Load(),
 		SessionsFailed: s.counters.sessionsFailed.Load(),
 		Refused:        s.counters.refused.Load(),
+		Instances:      s.registry.count(),
 	}
 	for _, n := range s.attached() {
 		if n.join() { // the memory stays mapped meanwhile

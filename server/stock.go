@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -49,8 +50,15 @@ func newStock(s *Server) *stock {
 	return &stock{
 		server: s, ctx: ctx, cancel: cancel, time: stockTime,
 		events: map[uint64]*stockEvent{}, instances: map[uint64]*stockInstance{},
+		lastEvent: firstStockID(), lastInstance: firstStockID(),
 	}
 }
+
+// firstStockID is where a process starts to count. Kong hears of a restart with
+// the answer to its next request, which still has a number of the old process:
+// that must not be another instance's of the new one. A number in Lua is exact up
+// to 2⁵³.
+func firstStockID() uint64 { return rand.Uint64N(1<<31) << 21 }
 
 // errHungUp ends an event whose peer went away while it waited for the handler.
 var errHungUp = fmt.Errorf("%w: the worker hung up", bridge.ErrOver)

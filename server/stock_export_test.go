@@ -21,8 +21,4 @@ func (s *Server) StockConns() int {
 }
 
 // Instances counts what the registry holds.
-func (s *Server) Instances() int {
-	s.registry.mu.Lock()
-	defer s.registry.mu.Unlock()
-	return len(s.registry.instances)
-}
+func (s *Server) Instances() int { return s.registry.count() }

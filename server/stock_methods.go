@@ -64,8 +64,8 @@ func (k *stock) addInstance(in *stockInstance) error {
 	if k.closed {
 		return errStops
 	}
-	if len(k.instances) >= maxInstances {
-		return fmt.Errorf("%d instances are open: that is the limit", maxInstances)
+	if len(k.instances) >= k.server.options.maxInstances {
+		return fmt.Errorf("%d instances are open: that is the limit", k.server.options.maxInstances)
 	}
 	k.lastInstance++
 	in.id = k.lastInstance

@@ -27,11 +27,12 @@ location = /starts {
             end
             local asked, answered = 0, 0
             local slot = { code = 0, arg = round }
-            local session = { mark = {}, max_message = 1000 }
+            local session = { max_message = 1000 }
             function session:acquire() return slot, 1 end
             function session:begin() return buffer end
             function session:send() return true end
             function session:release() end
+            function session:hold() end
             function session:await()
                 while asked <= waiters do
                     ngx.sleep(0.001)

@@ -368,7 +368,7 @@ function _M.run(bridge, plugin, phase, conf, timeout, saved)
   if status == STATUS_NO_INSTANCE or status == STATUS_SHUTDOWN then
     -- refused before it began: once more, with a fresh instance or session
     if status == STATUS_NO_INSTANCE then
-      instances.forget(conf)
+      instances.forget(session, conf, id)
     else
       bridge:replace(session)
     end

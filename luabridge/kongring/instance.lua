@@ -3,7 +3,8 @@
 -- Purpose: starts the instance of a plugin entity's config in the plugin
 -- server, once per session, and remembers its number by the config table
 -- itself, which Kong makes anew whenever the entity changes. Requests that
--- need an instance that is being started wait for it and wake at once.
+-- need an instance that is being started wait for it and wake at once. When it
+-- is closed, session_instances.lua says.
 --
 -- Called by: event.lua. Phases: those that may yield.
 --
@@ -28,43 +29,12 @@ local STATUS_OK = layout.STATUS_OK
 -- config table → entry; an entry goes with its config
 local entries = setmetatable({}, { __mode = "k" })
 
--- Plugin and entity → session, number and sequence number of the instance of
--- its newest config, to close it when a newer one comes. It holds no config and
--- no session, only their marks.
-local newest = {}
-
 
 local _M = {}
 
 
 local function key_of(plugin, conf)
   return plugin .. "\0" .. (conf.__plugin_id or conf.__key__ or "")
-end
-
-
--- lets the server forget the instance of an older config
-local function close(session, id)
-  local slot, generation = session:acquire(layout.TYPE_START, now() + 1)
-  if slot then
-    session:begin(slot, layout.TYPE_CLOSE, 0, id)
-    session:send(slot, generation)
-    session:wake_server()
-    session:release(slot, generation)
-  end
-end
-
-
--- remembers the newest instance of an entity and closes the one before
-local function supersede(session, plugin, conf, id)
-  local key, seq = key_of(plugin, conf), tonumber(conf.__seq__) or 0
-  local older = newest[key]
-  if older and older.session == session.mark and older.seq > seq then
-    return -- a request that still has the old config
-  end
-  newest[key] = { session = session.mark, id = id, seq = seq }
-  if older and older.session == session.mark and older.id ~= id then
-    close(session, older.id)
-  end
 end
 
 
@@ -126,7 +96,7 @@ local function start(session, plugin, conf, entry, deadline)
     own.sema:post(own.waiting)
   end
   if id then
-    supersede(session, plugin, conf, id)
+    session:hold(id, conf, key_of(plugin, conf))
   end
   return id, err, status
 end
@@ -176,9 +146,13 @@ end
 
 --- Forgets an instance that the server does not know.
 -- @phases all
-function _M.forget(conf)
+-- @tparam table session
+-- @tparam table conf the config as Kong gave it
+-- @tparam number id as `get` gave it
+function _M.forget(session, conf, id)
+  session:let_go(id)
   local entry = entries[conf]
-  if entry and not entry.starting then
+  if entry and entry.session == session and entry.id == id then
     entry.id = nil
   end
 end

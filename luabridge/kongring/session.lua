@@ -3,7 +3,8 @@
 -- Purpose: a slot is one conversation with the server; the session opens and
 -- releases slots, remembers who waits, and ends. What it sends is in
 -- session_send.lua, what it gets in session_receive.lua, how requests wait in
--- session_wait.lua: all of them are its methods.
+-- session_wait.lua, what it has open in session_instances.lua: all of them are
+-- its methods.
 --
 -- Called by: bridge.lua, instance.lua, event.lua. Phases: those that may
 -- yield, where said; else all.
@@ -53,7 +54,7 @@ local Session = {}
 local mt = { __index = Session }
 
 
-for _, part in pairs({ "send", "receive", "wait" }) do
+for _, part in pairs({ "send", "receive", "wait", "instances" }) do
   for name, method in pairs(require("kongring.session_" .. part)) do
     Session[name] = method
   end
@@ -86,7 +87,6 @@ function _M.new(attachment, ticks_per_us)
   counters.log_level = errlog.get_sys_filter_level()
   return setmetatable({
     id = attachment.id,
-    mark = {}, -- stands for this session where nothing may hold it
     attachment = attachment,
     out = out,
     inn = inn,
@@ -110,6 +110,12 @@ function _M.new(attachment, ticks_per_us)
     waiters = 0, -- slots whose owner waits for the doorbell thread
     room = {}, -- slots whose owner waits for room
     profiles = {}, -- by number of the instance, then of the phase
+    held = {}, -- by number of an open instance: its config, weakly
+    newest = {}, -- by plugin and entity: number of the newest instance
+    replaced_ids = {}, -- set of those held that have a newer one
+    closer = { -- what stands for a slot in messages of the session itself
+      number = 0, generation = 0, out = msgpack.new_buffer(SHORT),
+    },
     closed = nil, -- why the session is over
   }, mt)
 end
@@ -320,10 +326,11 @@ end
 
 --- Gives back the slots whose coroutine was killed: it would have left at the
 -- deadline. The server is told of events. Memory that was not used since the
--- last call goes, too.
+-- last call goes, too, and so do instances that nothing needs any more.
 -- @phases all
 function Session:sweep()
   self.spares:trim()
+  self:close_unused()
   local late = now() - 5
   for i = 1, #self.slots do
     local slot = self.slots[i]

@@ -26,6 +26,7 @@ local TYPE_DONE = layout.TYPE_DONE
 local TYPE_START = layout.TYPE_START
 local TYPE_STARTED = layout.TYPE_STARTED
 local TYPE_PROFILE = layout.TYPE_PROFILE
+local STATUS_OK = layout.STATUS_OK
 
 
 -- frames in one look at the ring: more than it holds at once, so a server that
@@ -133,6 +134,9 @@ local function take(self)
   end
   if not slot.open or head.generation ~= slot.generation then
     c.late_frames = c.late_frames + 1
+    if kind == TYPE_STARTED and head.code == STATUS_OK then
+      self:hold(head.arg) -- nobody waits for it: it is closed
+    end
     return false
   end
   local wrong = fault(slot, kind)

@@ -129,6 +129,7 @@ var actions = map[string]func(kong *pdk.PDK, arg string){
 		}
 		kong.Response.Exit(200, body, nil)
 	},
+	"say": func(kong *pdk.PDK, arg string) { kong.Response.Exit(200, []byte(arg), nil) },
 	"all": all,
 	// A body and so many headers that reading them makes garbage.
 	"big-exit": func(kong *pdk.PDK, _ string) {

@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kongring/kongring/server/pdk"
 )
 
-// strict decodes its config itself, and takes no field of the plugin's own that
-// it does not know.
+// strict decodes its config itself, takes no field of the plugin's own that it
+// does not know, and as long as its name says, if that is a time.
 type strict struct {
 	Name string `json:"name"`
 }
@@ -24,6 +25,10 @@ func (s *strict) UnmarshalJSON(text []byte) error {
 		if key != "name" && !strings.HasPrefix(key, "__") && !strings.HasSuffix(key, "_id") {
 			return fmt.Errorf("unknown field %q", key)
 		}
+	}
+	_ = json.Unmarshal(fields["name"], &s.Name)
+	if d, err := time.ParseDuration(s.Name); err == nil {
+		time.Sleep(d)
 	}
 	return nil
 }
