@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -63,16 +61,9 @@ func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, er
 		s.event = newEvent(n)
 	}
 	ev := s.event
-	in := n.instance(head.Arg)
-	switch {
-	case in == nil:
-		return nil, r.refuse(head, wire.StatusNoInstance, fmt.Sprintf("no instance %d in this session", head.Arg))
-	case n.server.draining():
-		n.dismissed.Store(true)
-		return nil, r.refuse(head, wire.StatusShutdown, "the plugin server stops")
-	case int(head.Code) >= len(in.handlers) || in.handlers[head.Code] == nil:
-		return nil, r.refuse(head, wire.StatusNoPhase, fmt.Sprintf("plugin %s has no handler for phase %s",
-			in.plugin.name, phaseName(head.Code)))
+	in, err := n.instanceFor(head)
+	if err != nil {
+		return nil, r.refuse(head, err)
 	}
 	if !in.load.enter(in.plugin, head.Code) {
 		n.rings.counters.Overloads++
@@ -88,6 +79,22 @@ func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, er
 	return ev, nil
 }
 
+// instanceFor gives the instance that an EVENT is for, or an error that wraps the
+// reason why the event cannot begin.
+func (n *session) instanceFor(head wire.Head) (*opened, error) {
+	in := n.instance(head.Arg)
+	switch {
+	case in == nil:
+		return nil, refused(errNoInstance, "no instance %d in this session", head.Arg)
+	case n.server.draining():
+		n.dismissed.Store(true)
+		return nil, errStops
+	case int(head.Code) >= len(in.handlers) || in.handlers[head.Code] == nil:
+		return nil, refused(errNoPhase, "plugin %s has no handler for phase %s", in.plugin.name, phaseName(head.Code))
+	}
+	return in, nil
+}
+
 func phaseName(phase uint8) string {
 	if phase == 0 || int(phase) >= len(wire.PhaseNames) {
 		return fmt.Sprintf("number %d", phase)
@@ -95,17 +102,17 @@ func phaseName(phase uint8) string {
 	return wire.PhaseNames[phase]
 }
 
-// refuse answers an EVENT or a START that nothing came of.
-func (r *reader) refuse(head wire.Head, status uint8, text string) error {
+// refuse answers an EVENT that nothing came of.
+func (r *reader) refuse(head wire.Head, why error) error {
 	n := r.session
 	n.rings.countRefused()
 	if err := n.owe(); err != nil {
 		return err
 	}
 	reply := wire.AppendHead(nil, wire.Head{
-		Type: wire.TypeDone, Code: status, Slot: head.Slot, Generation: head.Generation,
+		Type: wire.TypeDone, Code: statusOf(why), Slot: head.Slot, Generation: head.Generation,
 	})
-	n.send(msgp.AppendString(reply, text))
+	n.send(msgp.AppendString(reply, why.Error()))
 	return nil
 }
 
@@ -203,7 +210,7 @@ func (r *reader) start(s *slot, head wire.Head, body []byte) error {
 func (n *session) startInstance(request *wire.StartInstance) (uint32, error) {
 	if n.server.draining() {
 		n.dismissed.Store(true)
-		return 0, &startError{wire.StatusShutdown, errors.New("the plugin server stops")}
+		return 0, errStops
 	}
 	in, err := n.server.registry.start(n.ctx, request)
 	if err != nil {
@@ -217,15 +224,4 @@ func (n *session) startInstance(request *wire.StartInstance) (uint32, error) {
 	atomic.AddUint64(&n.rings.counters.Instances, 1)
 	n.log.Info("instance started", "plugin", request.Plugin, "entity", request.Key, "instance", id)
 	return id, nil
-}
-
-func statusOf(err error) uint8 {
-	var start *startError
-	switch {
-	case errors.As(err, &start):
-		return start.status
-	case errors.Is(err, context.Canceled):
-		return wire.StatusShutdown
-	}
-	return wire.StatusFailed
 }

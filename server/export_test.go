@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"testing"
 	"time"
+
+	"github.com/kongring/kongring/server/wire"
 )
 
 // Resting counts the sessions whose watchdog sleeps.
@@ -52,4 +55,26 @@ func WithAlone(d time.Duration) Option {
 // WithMaxInstances sets how many instances a worker can have open.
 func WithMaxInstances(n int) Option {
 	return func(o *options) error { o.maxInstances = n; return nil }
+}
+
+// Why something is refused, and its status on the wire.
+var (
+	ErrNoPlugin, ErrBadConfig, ErrNoInstance = errNoPlugin, errBadConfig, errNoInstance
+	ErrNoPhase, ErrStops                     = errNoPhase, errStops
+	StatusOf                                 = statusOf
+)
+
+// TryStart starts an instance for nobody.
+func (s *Server) TryStart(request *wire.StartInstance) error {
+	in, err := s.registry.start(context.Background(), request)
+	if err == nil {
+		s.registry.release(in)
+	}
+	return err
+}
+
+// TryEvent looks whether an event could begin in the one session that there is.
+func (s *Server) TryEvent(head wire.Head) error {
+	_, err := s.attached()[0].instanceFor(head)
+	return err
 }

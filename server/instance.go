@@ -40,15 +40,6 @@ type instanceKey struct {
 	config [sha256.Size]byte
 }
 
-// startError is a refusal with its status on the wire.
-type startError struct {
-	status uint8
-	err    error
-}
-
-func (e *startError) Error() string { return e.err.Error() }
-func (e *startError) Unwrap() error { return e.err }
-
 // registry holds the instances of a server. Its methods may be called by any
 // goroutine.
 type registry struct {
@@ -76,11 +67,11 @@ func newRegistry(plugins []*plugin, bounds prefetchBounds) (*registry, error) {
 func (r *registry) start(ctx context.Context, request *wire.StartInstance) (*instance, error) {
 	p := r.plugins[request.Plugin]
 	if p == nil {
-		return nil, &startError{wire.StatusNoPlugin, fmt.Errorf("no plugin named %q in this server", request.Plugin)}
+		return nil, refused(errNoPlugin, "no plugin named %q in this server", request.Plugin)
 	}
 	sum, err := configSum(request.Config)
 	if err != nil {
-		return nil, &startError{wire.StatusBadConfig, fmt.Errorf("config of plugin %s: %w", p.name, err)}
+		return nil, refused(errBadConfig, "config of plugin %s: %w", p.name, err)
 	}
 	key := instanceKey{plugin: p.name, entity: request.Key, config: sum}
 
@@ -139,16 +130,16 @@ func (r *registry) count() int {
 func (in *instance) construct(config []byte, bounds prefetchBounds) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &startError{wire.StatusFailed, fmt.Errorf("constructor of plugin %s panicked: %v", in.plugin.name, v)}
+			err = fmt.Errorf("constructor of plugin %s panicked: %v", in.plugin.name, v)
 		}
 	}()
 	c := in.plugin.construct()
-	if err := json.Unmarshal(config, c); err != nil {
+	if err := decode(config, c); err != nil {
 		err = withoutValues(err)
-		if err == errUnfit {
-			err = in.plugin.unfitField(config)
+		if err == errUnfit || err == errDecoder {
+			err = in.plugin.unfitField(config, err)
 		}
-		return &startError{wire.StatusBadConfig, fmt.Errorf("config of plugin %s: %w", in.plugin.name, err)}
+		return refused(errBadConfig, "config of plugin %s: %w", in.plugin.name, err)
 	}
 	in.handlers = handlersOf(c)
 	for phase := range in.profiles {
@@ -157,9 +148,23 @@ func (in *instance) construct(config []byte, bounds prefetchBounds) (err error) 
 	return nil
 }
 
+// decode fills a config. A decoder of the plugin's that panics has the value in
+// its hands, so what it says stays here.
+func decode(config []byte, into interface{}) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errDecoder
+		}
+	}()
+	return json.Unmarshal(config, into)
+}
+
 // withoutValues says what is wrong with a config and keeps its values, which
 // may be secret, out of the text.
 func withoutValues(err error) error {
+	if err == errDecoder {
+		return err
+	}
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
 		return fmt.Errorf("field %q does not fit the Go type %s", wrong.Field, wrong.Type)
@@ -173,21 +178,25 @@ func withoutValues(err error) error {
 
 // errUnfit is all there is to say of an error of a field's own decoder, whose
 // text may hold the value.
-var errUnfit = errors.New("it does not fit the plugin's config struct")
+var (
+	errUnfit   = errors.New("it does not fit the plugin's config struct")
+	errDecoder = errors.New("the plugin panicked while it decoded it")
+)
 
-// unfitField names the field of a config that its own decoder refuses.
-func (p *plugin) unfitField(config []byte) error {
+// unfitField names the field of a config that its own decoder refuses, where
+// there is one; else it gives the error of the whole.
+func (p *plugin) unfitField(config []byte, whole error) error {
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(config, &keys); err != nil {
-		return errUnfit
+		return whole
 	}
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		alone, err := json.Marshal(map[string]json.RawMessage{key: keys[key]})
-		if err == nil && json.Unmarshal(alone, p.construct()) != nil {
-			return fmt.Errorf("field %q: %w", key, errUnfit)
+		if err == nil && decode(alone, p.construct()) != nil {
+			return fmt.Errorf("field %q: %w", key, whole)
 		}
 	}
-	return errUnfit
+	return whole
 }
 
 // configSum is a checksum of a config that depends neither on the order of its

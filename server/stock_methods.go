@@ -21,9 +21,6 @@ type stockInstance struct {
 	started time.Time
 }
 
-// errStops answers what would begin something new.
-var errStops = errors.New("the plugin server stops")
-
 // startInstance starts an instance. undo closes it again.
 func (k *stock) startInstance(request *stockRequest) (result []byte, undo func(), err error) {
 	name, err := bytesIn(request.fields["Name"])
@@ -91,9 +88,9 @@ func (k *stock) instanceByID(id uint64) *stockInstance {
 	return k.instances[id]
 }
 
-// errNoInstance has the words by which Kong knows that it has to start the
+// noStockInstance has the words by which Kong knows that it has to start the
 // instance again.
-func errNoInstance(id uint64) error { return fmt.Errorf("no plugin instance %d", id) }
+func noStockInstance(id uint64) error { return refused(errNoInstance, "no plugin instance %d", id) }
 
 func (k *stock) closeInstance(request *stockRequest) ([]byte, error) {
 	return request.ofInstance(k.dropInstance)
@@ -111,7 +108,7 @@ func (request *stockRequest) ofInstance(get func(uint64) *stockInstance) ([]byte
 	}
 	in := get(id)
 	if in == nil {
-		return nil, errNoInstance(id)
+		return nil, noStockInstance(id)
 	}
 	return in.status(), nil
 }
@@ -140,11 +137,11 @@ func (k *stock) handleEvent(request *stockRequest, gone <-chan struct{}) ([]byte
 	}
 	in := k.instanceByID(id)
 	if in == nil {
-		return nil, errNoInstance(id)
+		return nil, noStockInstance(id)
 	}
 	phase := slices.Index(wire.PhaseNames[:], string(name))
 	if phase <= 0 || in.handlers[phase] == nil {
-		return nil, fmt.Errorf("undefined method %s on plugin %s", name, in.plugin.name)
+		return nil, refused(errNoPhase, "undefined method %s on plugin %s", name, in.plugin.name)
 	}
 	ev, err := k.newEvent(in.instance, uint8(phase))
 	if err != nil {

@@ -333,7 +333,7 @@ local function prepare(bridge, plugin, conf, deadline)
   end
   if id then
     return session, id
-  elseif text == "timeout" then
+  elseif text == "timeout" and not status then
     return nil, _M.TIMEOUT, "the instance did not start in time"
   elseif not status or status == STATUS_SHUTDOWN then
     return nil, _M.UNAVAILABLE, text
