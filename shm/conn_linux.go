@@ -96,16 +96,26 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, closed(err)
 }
 
+// helloHead is what all versions of a hello begin with: magic, version, app.
+const helloHead = 12
+
 // ReadHello reads the first message and checks it, within the timeout. The
-// error wraps ErrVersion when versions differ, else ErrHello when what came
-// makes no sense.
+// error wraps ErrVersion when versions differ, whatever follows then, else
+// ErrHello when what came makes no sense.
 func (c *Conn) ReadHello(app uint32, timeout time.Duration) (Hello, error) {
 	var h Hello
 	if err := c.socket.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return h, fmt.Errorf("read hello: %w", closed(err))
 	}
-	if _, err := io.ReadFull(c.socket, bytesOf(&h)); err != nil {
+	if _, err := io.ReadFull(c.socket, bytesOf(&h)[:helloHead]); err != nil {
 		return h, fmt.Errorf("read hello: %w", closed(err))
+	}
+	if h.Magic == Magic && (h.Version != Version || h.App != app) {
+		c.drain()
+		return h, differ(version{h.Version, h.App}, version{Version, app})
+	}
+	if _, err := io.ReadFull(c.socket, bytesOf(&h)[helloHead:]); err != nil {
+		return h, fmt.Errorf("read hello: %w", noEOF(closed(err)))
 	}
 	if err := c.socket.SetReadDeadline(time.Time{}); err != nil {
 		return h, fmt.Errorf("read hello: %w", closed(err))
@@ -113,13 +123,28 @@ func (c *Conn) ReadHello(app uint32, timeout time.Duration) (Hello, error) {
 	switch {
 	case h.Magic != Magic:
 		return h, fmt.Errorf("%w: magic %#x, want %#x", ErrHello, h.Magic, Magic)
-	case h.Version != Version || h.App != app:
-		return h, fmt.Errorf("%w: bridge %d.%d, server %d.%d: install the bridge and build the plugin from the same kongring",
-			ErrVersion, h.Version, h.App, Version, app)
 	case h.Kind < HelloAttach || h.Kind > HelloAttachSocket:
 		return h, fmt.Errorf("%w: kind %d", ErrHello, h.Kind)
 	}
 	return h, nil
+}
+
+// drain takes what has come and was not read: closing on it would be a reset for
+// the peer, which is to read why it is refused.
+func (c *Conn) drain() {
+	var rest [4096]byte
+	_ = c.raw.Read(func(fd uintptr) bool {
+		_, _, _ = unix.Recvfrom(int(fd), rest[:], unix.MSG_DONTWAIT)
+		return true
+	})
+}
+
+// noEOF is for the end of a stream within a message.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // Welcome accepts the peer. w says what it is told; magic and version are

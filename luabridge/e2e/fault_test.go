@@ -237,7 +237,7 @@ func TestVersionsThatDiffer(t *testing.T) {
 	})
 	require.Equal(t, 503, b.do("nothing").status)
 	versions := fmt.Sprintf(`bridge %d\.99, server %d\.%d`, shm.Version, shm.Version, wire.Version)
-	b.logged(`the server refused: versions differ: ` + versions)
+	b.logged(`\[error\].*versions differ: ` + versions + `: the plugin is older`)
 	b.logged(`connection refused.*` + versions)
 }
 

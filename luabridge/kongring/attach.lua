@@ -15,6 +15,7 @@ local ring = require "kongring.ring"
 local semaphore = require "ngx.semaphore"
 local sys = require "kongring.sys"
 local turn = require "kongring.turn"
+local versions = require "kongring.versions"
 
 
 local fmt = string.format
@@ -66,19 +67,21 @@ end
 -- nil when a welcome says yes, else why not, and whether it is for want of
 -- shared memory
 local function refusal(w)
-  if w.magic ~= layout.MAGIC then
-    return fmt("the server's answer starts with 0x%08x: it is no kongring " ..
-               "server", w.magic)
+  local err = versions.fault(w)
+  if err then
+    return err
   end
   if w.status ~= layout.WELCOME_OK then
     local n = math.min(w.reason_size, ffi.sizeof(w.reason))
     return "the server refused: " .. ffi.string(w.reason, n),
            w.status == layout.WELCOME_NO_MEMORY
   end
-  if w.version ~= layout.VERSION or w.app ~= layout.APP then
-    return fmt("versions differ: server %d.%d, bridge %d.%d", w.version,
-               w.app, layout.VERSION, layout.APP)
-  end
+end
+
+
+-- why a welcome ended after some bytes: another version's is shorter
+local function cut_off(w, got, err)
+  return got >= versions.NEEDED and versions.fault(w) or err
 end
 
 
@@ -102,11 +105,12 @@ local function receive_welcome(fd)
     if n == nil then
       err, no_memory = failed, first
     elseif n == 0 then
-      err = "the server hung up"
+      err = cut_off(w, got, "the server hung up")
     elseif n then
       got = got + n
     elseif ngx.now() > deadline then
-      err = "the server did not answer for " .. PATIENCE .. " s"
+      err = cut_off(w, got, "the server did not answer for " .. PATIENCE ..
+                            " s")
     else
       ngx.sleep(LOOK)
     end
@@ -285,14 +289,17 @@ local function greet(path, h)
     return nil, "failed to connect to " .. path .. ": " .. err
   end
   ok, err = socket:send(ffi.string(h, layout.HELLO_SIZE))
-  local text
+  local text, part
   if ok then
-    text, err = socket:receive(layout.WELCOME_SIZE)
+    text, err, part = socket:receive(layout.WELCOME_SIZE)
   end
   local w = ffi.new("kongring_welcome")
   if text then
     ffi.copy(w, text, layout.WELCOME_SIZE)
     err = refusal(w)
+  elseif part then
+    ffi.copy(w, part, #part)
+    err = cut_off(w, #part, err)
   end
   if err then
     socket:close()
