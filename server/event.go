@@ -157,13 +157,16 @@ func (ev *event) run(r *reader) {
 		// The handler panicked, or ended its goroutine by runtime.Goexit: then
 		// recover gives nil and the goroutine ends behind this function.
 		v := recover()
-		text := fmt.Sprintf("%v\n%s", v, debug.Stack())
+		// The name finds the line in Kong's log that belongs to this one, which has
+		// the request's id.
+		name := fmt.Sprintf("%d.%d.%d", ev.session.id, ev.slot, ev.generation)
+		text := fmt.Sprintf("%v [event %s]\n%s", v, name, debug.Stack())
 		if v == nil {
-			text = "the handler called runtime.Goexit"
+			text = fmt.Sprintf("the handler called runtime.Goexit [event %s]", name)
 		}
 		atomic.AddUint64(&ev.session.rings.counters.Panics, 1)
 		ev.session.log.Error("handler panicked", "plugin", ev.instance.plugin.name,
-			"phase", wire.PhaseNames[ev.phase], "panic", text)
+			"entity", ev.instance.key.entity, "event", name, "phase", wire.PhaseNames[ev.phase], "panic", text)
 		ev.finish(wire.StatusPanic, text)
 	}()
 	ev.instance.handlers[ev.phase](ev.freshPDK())

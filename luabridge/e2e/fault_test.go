@@ -30,7 +30,7 @@ func TestPanicFailsItsRequestOnly(t *testing.T) {
 		require.JSONEq(t, message("An unexpected error occurred"), r.body)
 		b.answers()
 	}
-	b.logged(`(?s)\[error\].*\[probe\] plugin probe, phase access: failed: boom here\n.*probe/main.go`)
+	b.logged(`(?s)\[error\].*\[probe\] plugin probe, instance [^,]+, phase access: failed: boom here \[event 1\.\d+\.\d+\]\n.*probe/main.go`)
 	b.logged(`phase access: failed: the handler called runtime.Goexit`)
 }
 
@@ -67,7 +67,7 @@ func TestFailurePolicyOpen(t *testing.T) {
 		require.NoError(t, err)
 		return r.status == 503 // of the global plugin early, which is closed
 	})
-	b.logged(`failure_policy open|plugin early, phase rewrite: unavailable`)
+	b.logged(`failure_policy open|plugin early, instance .*, phase rewrite: unavailable`)
 }
 
 func TestSlowHandlerMeetsItsDeadline(t *testing.T) {
@@ -141,7 +141,7 @@ func TestConfigThatDoesNotFit(t *testing.T) {
 		require.Equal(t, 500, r.status)
 		require.NotContains(t, r.body, "secret")
 	}
-	line := b.logged(`plugin probe, phase access: failed: config of plugin probe: .*`)
+	line := b.logged(`plugin probe, instance .*, phase access: failed: config of plugin probe: .*`)
 	require.Contains(t, line, `field "count" does not fit the Go type int`)
 	log, err := b.Host.ErrorLog()
 	require.NoError(t, err)

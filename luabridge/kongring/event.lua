@@ -23,6 +23,7 @@ local instances = require "kongring.instance"
 local layout = require "kongring.layout"
 local pdk = require "kongring.pdk"
 local prefetch = require "kongring.prefetch"
+local report = require "kongring.report"
 local sys = require "kongring.sys"
 
 
@@ -273,19 +274,20 @@ end
 
 -- ends an event in which `text` was raised, on both sides first, and raises it
 -- again, so that Kong treats it as it treats a Lua plugin
-local function fail(session, slot, generation, plugin, text)
+local function fail(session, slot, generation, plugin, conf, text)
   if session:owns(slot, generation) then -- else it was given up meanwhile
     if slot.doing then
       text = slot.doing .. ": " .. tostring(text)
     end
     session:cancel(slot, generation, STATUS_LUA_ERROR, tostring(text))
   end
-  error("plugin " .. plugin .. ": " .. tostring(text), 0)
+  error("plugin " .. plugin .. ": " .. tostring(text) .. " (instance " ..
+        report.instance(conf) .. ")", 0)
 end
 
 
 -- runs one event on an instance
-local function run_on(session, id, phase, deadline, plugin, find, saved)
+local function run_on(session, id, phase, deadline, plugin, conf, find, saved)
   local slot, generation = session:acquire(TYPE_EVENT, deadline)
   if not slot then
     return false, _M.UNAVAILABLE, generation,
@@ -305,7 +307,7 @@ local function run_on(session, id, phase, deadline, plugin, find, saved)
                                              id, phase, nil)
   end
   if not ok then
-    return fail(session, slot, generation, plugin, ended)
+    return fail(session, slot, generation, plugin, conf, ended)
   end
   return ended, failure, text, status
 end
@@ -364,7 +366,7 @@ function _M.run(bridge, plugin, phase, conf, timeout, saved)
     return false, id, err
   end
   local ok, failure, text, status = run_on(session, id, phase, deadline,
-                                           plugin, find, saved)
+                                           plugin, conf, find, saved)
   if status == STATUS_NO_INSTANCE or status == STATUS_SHUTDOWN then
     -- refused before it began: once more, with a fresh instance or session
     if status == STATUS_NO_INSTANCE then
@@ -376,8 +378,8 @@ function _M.run(bridge, plugin, phase, conf, timeout, saved)
     if not session then
       return false, id, err
     end
-    ok, failure, text = run_on(session, id, phase, deadline, plugin, find,
-                               saved)
+    ok, failure, text = run_on(session, id, phase, deadline, plugin, conf,
+                               find, saved)
   end
   return ok, failure, text
 end

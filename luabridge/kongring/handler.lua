@@ -17,6 +17,7 @@ local event = require "kongring.event"
 local layout = require "kongring.layout"
 local log_phase = require "kongring.log_phase"
 local options = require "kongring.options"
+local report = require "kongring.report"
 
 
 local error = error
@@ -38,9 +39,11 @@ local _M = {}
 
 
 -- says in the log what happened, and ends the request unless it may pass
-local function fail(o, e, phase, failure, text)
-  local open = e.open and failure == event.UNAVAILABLE
-  kong.log.err("plugin ", o.name, ", phase ", phase, ": ", failure, ": ", text,
+local function fail(o, conf, phase, failure, text)
+  local open = o.of[conf].open and failure == event.UNAVAILABLE
+  report.write(kong.log.err, "plugin " .. o.name .. ", instance " ..
+               report.instance(conf) .. ", phase " .. phase .. ": " ..
+               failure .. ": ", text,
                open and " (failure_policy open: the request goes on)" or "")
   if not open then
     local answer = ANSWERS[failure]
@@ -55,7 +58,7 @@ local function phase_method(o, phase)
     local e = of[conf]
     local ok, failure, text = run(e.bridge, name, number, conf, e.timeout)
     if not ok then
-      return fail(o, e, phase, failure, text)
+      return fail(o, conf, phase, failure, text)
     end
   end
 end

@@ -11,6 +11,7 @@
 
 local event = require "kongring.event"
 local layout = require "kongring.layout"
+local report = require "kongring.report"
 local saved_request = require "kongring.saved"
 local semaphore = require "ngx.semaphore"
 local timer_at = require("kongring.timer").at
@@ -37,6 +38,11 @@ local asked -- when a timer was asked for that has not run yet
 local runner -- the semaphore of the timer that takes events, nil without one
 
 
+local function log_err(line)
+  ngx.log(ngx.ERR, line)
+end
+
+
 local function run_event(saved)
   local o = saved.handler
   local e = o.of[saved.conf]
@@ -47,10 +53,12 @@ end
 local function run(saved, done)
   local o = saved.handler
   local ok, ended, failure, text = pcall(run_event, saved)
-  if not ok then
-    ngx.log(ngx.ERR, "[", o.name, "] phase log: ", ended)
-  elseif not ended then
-    ngx.log(ngx.ERR, "[", o.name, "] phase log: ", failure, ": ", text)
+  if not ok or not ended then
+    report.write(log_err, "[" .. o.name .. "] plugin " .. o.name ..
+                 ", instance " .. report.instance(saved.conf) ..
+                 ", phase log: " .. (ok and failure .. ": " or ""),
+                 ok and text or tostring(ended),
+                 report.suffix(saved.request_id))
   end
   running = running - 1
   done.running = done.running - 1

@@ -11,6 +11,7 @@
 local cjson = require "cjson.safe"
 local clone = require "table.clone"
 local pdk = require "kongring.pdk"
+local report = require "kongring.report"
 
 
 local concat = table.concat
@@ -74,6 +75,7 @@ function _M.capture(o, conf)
     find = find,
     handler = o,
     conf = conf,
+    request_id = report.request_id(),
     ngx_ctx = clone(ngx.ctx),
     shared = kong.ctx.shared,
     plugin = kong.ctx.plugin,
@@ -163,7 +165,8 @@ local function line(level)
     for i = 1, select("#", ...) do
       text[i] = tostring((select(i, ...)))
     end
-    ngx.log(level, "[", s.handler.name, "] ", concat(text))
+    ngx.log(level, "[", s.handler.name, "] ", concat(text),
+            report.suffix(s.request_id))
   end
 end
 

@@ -79,8 +79,15 @@ func (p *probe) Access(kong *pdk.PDK) {
 	}
 }
 
-// Log writes a line with what is left of the request.
+// Log writes a line with what is left of the request, unless the request asks for
+// something else in header x-log.
 func (p *probe) Log(kong *pdk.PDK) {
+	do, _ := kong.Request.GetHeader("x-log")
+	what, arg, _ := strings.Cut(do, ":")
+	if f := actions[what]; f != nil {
+		f(kong, arg)
+		return
+	}
 	path, err := kong.Request.GetPath()
 	status, err2 := kong.Response.GetStatus()
 	if err != nil || err2 != nil {
@@ -92,6 +99,8 @@ func (p *probe) Log(kong *pdk.PDK) {
 
 var actions = map[string]func(kong *pdk.PDK, arg string){
 	"panic":  func(_ *pdk.PDK, arg string) { panic("boom " + arg) },
+	"deep":   func(_ *pdk.PDK, _ string) { deep(20) },
+	"levels": levels,
 	"goexit": func(*pdk.PDK, string) { runtime.Goexit() },
 	"die":    func(*pdk.PDK, string) { os.Exit(3) },
 	"sleep": func(kong *pdk.PDK, arg string) {
@@ -177,6 +186,24 @@ var actions = map[string]func(kong *pdk.PDK, arg string){
 			log.Print("probe: late call: ", errText(err))
 		}()
 	},
+}
+
+// deep panics far down.
+func deep(n int) {
+	if n == 0 {
+		panic("boom far down")
+	}
+	deep(n - 1)
+}
+
+// levels writes a line at each level.
+func levels(kong *pdk.PDK, arg string) {
+	for name, write := range map[string]func(...interface{}) error{
+		"emerg": kong.Log.Emerg, "alert": kong.Log.Alert, "crit": kong.Log.Crit, "error": kong.Log.Err,
+		"warn": kong.Log.Warn, "notice": kong.Log.Notice, "info": kong.Log.Info, "debug": kong.Log.Debug,
+	} {
+		_ = write("at ", name, " in ", arg)
+	}
 }
 
 func errText(err error) string {
