@@ -40,6 +40,7 @@ var may = map[string][]string{
 	"luabridge":           {},
 	"luabridge/layoutgen": {"ring", "shm", "server/wire"},
 	"luabridge/host":      {},
+	"luabridge/testcert":  {},
 	"luabridge/testbed":   {"server", "luabridge", "luabridge/host"},
 	"luabridge/demo":      {"server", "luabridge/host", "luabridge/testbed"},
 	"bench":               {"...", "golang.org/x/sys/unix"},

@@ -37,6 +37,9 @@ type configValues struct {
 	LuaConfig        string
 	LuaLogLevel      string
 	Listen           string
+	TLSListen        string
+	Certificate      string
+	Key              string
 	ExtraInitWorker  string
 	ExtraServer      string
 	ExtraHTTP        string
@@ -65,6 +68,9 @@ func (h *Host) writeConfig() error {
 		LuaConfig:        luaString(o.Config),
 		LuaLogLevel:      luaString(o.LogLevel),
 		Listen:           h.address,
+		TLSListen:        h.tlsAddress,
+		Certificate:      quote(o.Certificate),
+		Key:              quote(o.Key),
 		ExtraInitWorker:  o.ExtraInitWorker,
 		ExtraServer:      o.ExtraServer,
 		ExtraHTTP:        o.ExtraHTTP,

@@ -45,9 +45,9 @@
 //
 // # What of Kong it reproduces
 //
-// Kong 3.9 is the model. Plugins run in rewrite (global ones), access,
-// response, header_filter, body_filter and log, in order of PRIORITY, each
-// with the configuration of the narrowest scope: route, service, global. In
+// Kong 3.9 is the model. Plugins run in certificate and rewrite (global ones),
+// access, response, header_filter, body_filter and log, in order of PRIORITY,
+// each with the configuration of the narrowest scope: route, service, global. In
 // access each has its own coroutine, and kong.response.exit leaves it for
 // good. A configuration is checked and completed by the plugin's schema, if it has
 // one, with the attributes that plugin_config.lua knows. init_worker and configure are called when a worker starts. The
@@ -63,8 +63,8 @@
 //
 // # What it does not
 //
-//   - certificate and preread: there is no TLS on the client's side, and no
-//     stream subsystem.
+//   - preread: there is no stream subsystem.
+//   - certificates by name: TLS has the one certificate that Options names.
 //   - plugin configuration is not checked against schema.lua, and defaults of
 //     a schema are not filled in.
 //   - scopes by consumer, workspaces (there is one), the database, the Admin

@@ -60,6 +60,13 @@ type Options struct {
 	// takes a free port.
 	Listen string
 
+	// Certificate and Key are the paths of PEM files, a chain and its key. With
+	// them the proxy listens with TLS as well, at TLSListen, whose default is
+	// that of Listen, and global plugins run in the phase certificate.
+	Certificate string
+	Key         string
+	TLSListen   string
+
 	// Env is added to the environment of nginx and, as nginx would otherwise
 	// remove it, of its workers.
 	Env map[string]string
@@ -81,10 +88,11 @@ type Options struct {
 
 // Host is a running nginx. Its methods may be called from any goroutine.
 type Host struct {
-	options Options
-	build   build
-	address string
-	process *process
+	options    Options
+	build      build
+	address    string
+	tlsAddress string // "" without TLS
+	process    *process
 
 	reloading sync.Mutex // held during Reload
 	stopping  sync.Once
@@ -123,13 +131,19 @@ func Start(ctx context.Context, o Options) (*Host, error) {
 		if err != nil {
 			return nil, err
 		}
-		h := &Host{options: o, build: build, address: address}
+		tlsAddress, tlsFree := "", true
+		if o.TLSListen != "" {
+			if tlsAddress, tlsFree, err = pickAddress(o.TLSListen); err != nil {
+				return nil, err
+			}
+		}
+		h := &Host{options: o, build: build, address: address, tlsAddress: tlsAddress}
 		err = h.start(ctx)
 		if err == nil {
 			return h, nil
 		}
-		// Somebody else may have taken the port since pickAddress let it go.
-		if !errors.Is(err, syscall.EADDRINUSE) || !free || attempt == portAttempts {
+		// Somebody else may have taken a port since pickAddress let it go.
+		if !errors.Is(err, syscall.EADDRINUSE) || !free && !tlsFree || attempt == portAttempts {
 			return nil, err
 		}
 	}
@@ -155,16 +169,29 @@ func (o Options) withDefaults() (Options, error) {
 		o.Listen = "127.0.0.1:0"
 	}
 
+	if (o.Certificate == "") != (o.Key == "") {
+		return o, errors.New("start host: a certificate without its key, or the reverse")
+	}
+	if o.TLSListen != "" && o.Certificate == "" {
+		return o, errors.New("start host: an address for TLS without a certificate")
+	}
+	if o.TLSListen == "" && o.Certificate != "" {
+		o.TLSListen = "127.0.0.1:0"
+	}
+
 	// nginx and its workers have another working directory.
-	paths := append([]string{o.Prefix, o.Config}, o.LuaPath...)
+	paths := append([]string{o.Prefix, o.Config, o.Certificate, o.Key}, o.LuaPath...)
 	for i, path := range paths {
+		if path == "" {
+			continue // no TLS
+		}
 		absolute, err := filepath.Abs(path)
 		if err != nil {
 			return o, fmt.Errorf("start host: %w", err)
 		}
 		paths[i] = absolute
 	}
-	o.Prefix, o.Config, o.LuaPath = paths[0], paths[1], paths[2:]
+	o.Prefix, o.Config, o.Certificate, o.Key, o.LuaPath = paths[0], paths[1], paths[2], paths[3], paths[4:]
 
 	if err := os.MkdirAll(o.Prefix, 0o755); err != nil {
 		return o, fmt.Errorf("start host: %w", err)
@@ -233,6 +260,15 @@ func (h *Host) wait(ctx context.Context, logFrom int64, old map[int]bool, ready 
 
 // URL returns where the proxy listens, without a slash at the end.
 func (h *Host) URL() string { return "http://" + h.address }
+
+// TLSURL returns where the proxy listens with TLS, without a slash at the end;
+// "" without a certificate.
+func (h *Host) TLSURL() string {
+	if h.tlsAddress == "" {
+		return ""
+	}
+	return "https://" + h.tlsAddress
+}
 
 // Addr returns the host and port of the proxy.
 func (h *Host) Addr() string { return h.address }

@@ -22,7 +22,7 @@ var classes = map[wire.Class]string{
 }
 
 // hosts are the phases that the host without Kong runs.
-var hosts = []int{wire.PhaseRewrite, wire.PhaseAccess, wire.PhaseResponse, wire.PhaseLog}
+var hosts = []int{wire.PhaseCertificate, wire.PhaseRewrite, wire.PhaseAccess, wire.PhaseResponse, wire.PhaseLog}
 
 func methodsMarkdown() []byte {
 	var b bytes.Buffer

@@ -82,8 +82,8 @@ type Method struct {
 type Phases uint8
 
 // The sets of phases in which Kong allows its methods, as far as plugins in Go
-// have the phase. In the log phase the request is over, and what needs its nginx
-// variables cannot be had.
+// have the phase. In the log phase the request is over, and during a handshake
+// there is none yet: what needs its nginx variables cannot be had then.
 const (
 	phaseCertificate Phases = 1 << PhaseCertificate
 	phaseRewrite     Phases = 1 << PhaseRewrite
@@ -94,12 +94,12 @@ const (
 
 	anyPhase       = livePhases | phaseCertificate | phaseLog
 	livePhases     = phaseRewrite | phaseAccess | phaseResponse | phasePreread
+	clientPhases   = livePhases | phaseLog
 	requestPhases  = writePhases | phaseLog
 	routedPhases   = phaseAccess | phaseResponse | phaseLog
 	writePhases    = phaseRewrite | phaseAccess | phaseResponse
 	answeredPhases = phaseResponse | phaseLog
 	beforePhases   = phaseRewrite | phaseAccess
-	chainPhases    = phaseRewrite | phaseAccess | phaseLog
 	targetPhases   = phaseRewrite | phaseAccess | phasePreread
 )
 

@@ -23,7 +23,7 @@ type AuthenticatedCredential struct {
 }
 
 // GetIp gives the address of the connection's other end.
-// Phases of the getters of address and port: all.
+// Phases of the getters of address and port: all but certificate.
 func (c Client) GetIp() (ip string, err error) {
 	return c.Ask(wire.ClientGetIP).ToString()
 }

@@ -25,13 +25,14 @@ func (t TLS) DisableSessionReuse() error {
 }
 
 // GetFullClientCertificateChain gives the certificates that the client sent as
-// PEM text, its own first, "" if it sent none. Phases: rewrite, access, log.
+// PEM text, its own first, "" if it sent none. Phases: rewrite, access, response, log.
 func (t TLS) GetFullClientCertificateChain() (string, error) {
 	return t.Ask(wire.ClientTLSGetFullClientCertificateChain).ToString()
 }
 
 // SetClientVerify sets what Kong tells about the check of the client's
-// certificate: "SUCCESS", "NONE" or "FAILED:reason". Phases: rewrite, access.
+// certificate: "SUCCESS", "NONE" or "FAILED:reason". Phases: rewrite, access,
+// response.
 func (t TLS) SetClientVerify(result string) error {
 	return t.Ask(wire.ClientTLSSetClientVerify).String(result).Done()
 }

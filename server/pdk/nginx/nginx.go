@@ -19,7 +19,7 @@ func (n Nginx) GetVar(k string) (string, error) {
 }
 
 // GetTLS1VersionStr gives the TLS version of the client's connection, such as
-// "TLSv1.3", "" where there is none. Phases: all but certificate and log.
+// "TLSv1.3", "" where there is none. Phases: all but log.
 func (n Nginx) GetTLS1VersionStr() (string, error) {
 	return n.Ask(wire.NginxGetTLS1VersionStr).ToString()
 }

@@ -13,6 +13,7 @@ return {
   init = startup.init,
   init_worker = startup.init_worker,
   exit_worker = startup.exit_worker,
+  certificate = runloop.certificate,
   rewrite = runloop.rewrite,
   access = runloop.access,
   balancer = upstream.balance,

@@ -92,8 +92,9 @@ local _M = {
                            "header_filter", "body_filter", "log"),
   REWRITE_ACCESS = set_of("rewrite", "access"),
   REWRITE_ACCESS_BALANCER = set_of("rewrite", "access", "balancer"),
-  CERTIFICATE_CHAIN = set_of("rewrite", "access", "balancer", "header_filter",
-                             "body_filter", "log"),
+  CERTIFICATE_CHAIN = set_of("rewrite", "access", "balancer", "response",
+                             "log"),
+  CLIENT_VERIFY = set_of("rewrite", "access", "balancer", "response"),
   SET_TARGET = set_of("rewrite", "access", "balancer", "preread"),
 }
 

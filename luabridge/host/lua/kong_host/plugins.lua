@@ -17,10 +17,11 @@ local shared = ngx.shared
 local sort = table.sort
 
 
--- Phases whose plugins depend on the route, and rewrite, which only global
--- entities see.
+-- Phases whose plugins depend on the route, and certificate and rewrite, which
+-- only global entities see.
 local PHASES = {
-  "rewrite", "access", "response", "header_filter", "body_filter", "log",
+  "certificate", "rewrite", "access", "response", "header_filter",
+  "body_filter", "log",
 }
 
 

@@ -5,6 +5,7 @@
 
 
 local buffering = require "kong_host.buffering"
+local clear = require "table.clear"
 local client_request = require "kong_host.client_request"
 local phase_check = require "kong_host.phase_check"
 local plugin_runner = require "kong_host.plugin_runner"
@@ -29,6 +30,7 @@ local var = ngx.var
 
 
 local PHASES = phase_check.PHASES
+local CERTIFICATE = PHASES.certificate
 local REWRITE = PHASES.rewrite
 local ACCESS = PHASES.access
 local HEADER_FILTER = PHASES.header_filter
@@ -125,6 +127,16 @@ function _M.start(candidates, global_plugins, enabled)
   any_header_filter = implemented(enabled, "header_filter")
   any_body_filter = implemented(enabled, "body_filter")
   any_log = implemented(enabled, "log")
+end
+
+
+--- ssl_certificate_by_lua: global plugins, before there is a request. An error
+-- of one ends the handshake.
+function _M.certificate()
+  local ctx = ngx.ctx
+  ctx.KONG_PHASE = CERTIFICATE
+  run(ctx, globals.certificate, "certificate")
+  clear(ctx) -- else the connection's requests would inherit it
 end
 
 

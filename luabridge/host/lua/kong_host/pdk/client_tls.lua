@@ -1,9 +1,10 @@
---- `kong.client.tls`: the client's TLS connection. This host has none, so that
--- its functions check their phase and arguments, and say that there is none.
+--- `kong.client.tls`: the client's TLS connection.
 -- @module kong.client.tls
 
 
 local phase_check = require "kong_host.phase_check"
+local ssl = require "ngx.ssl"
+local tls = require "kong_host.tls"
 
 
 local error = error
@@ -14,52 +15,52 @@ local type = type
 
 local check = phase_check.check
 local CERTIFICATE = phase_check.PHASES.certificate
-local REWRITE_ACCESS_BALANCER = phase_check.REWRITE_ACCESS_BALANCER
 local CERTIFICATE_CHAIN = phase_check.CERTIFICATE_CHAIN
-
-
-local NO_TLS = "connection is not TLS or TLS support for Nginx not enabled"
+local CLIENT_VERIFY = phase_check.CLIENT_VERIFY
 
 
 local _M = {}
 
 
---- @function kong.client.tls.request_client_certificate
+--- Asks the client for a certificate, which it need not have.
+-- @function kong.client.tls.request_client_certificate
 -- @phases certificate
 -- @treturn boolean|nil
 -- @treturn nil|string error
 function _M.request_client_certificate()
   check(CERTIFICATE, "kong.client.tls.request_client_certificate")
-  return nil, NO_TLS
+  return ssl.verify_client(nil, 0)
 end
 
 
---- @function kong.client.tls.disable_session_reuse
+--- Keeps the client from resuming the session.
+-- @function kong.client.tls.disable_session_reuse
 -- @phases certificate
 -- @treturn boolean|nil
 -- @treturn nil|string error
 function _M.disable_session_reuse()
   check(CERTIFICATE, "kong.client.tls.disable_session_reuse")
-  return nil, NO_TLS
+  return tls.disable_session_reuse()
 end
 
 
 --- @function kong.client.tls.get_full_client_certificate_chain
--- @phases rewrite, access, balancer, header_filter, body_filter, log
--- @treturn string|nil PEM
+-- @phases rewrite, access, balancer, response, log
+-- @treturn string|nil PEM, the client's own certificate first; nil when it sent
+-- none
 -- @treturn nil|string error
 function _M.get_full_client_certificate_chain()
   check(CERTIFICATE_CHAIN, "kong.client.tls.get_full_client_certificate_chain")
-  return nil, NO_TLS
+  return tls.client_certificate_chain()
 end
 
 
 --- Overrides what `kong_client_verify` says of the client's certificate.
 -- @function kong.client.tls.set_client_verify
--- @phases rewrite, access, balancer
+-- @phases rewrite, access, balancer, response
 -- @tparam string result "SUCCESS", "NONE" or "FAILED:reason"
 function _M.set_client_verify(result)
-  check(REWRITE_ACCESS_BALANCER, "kong.client.tls.set_client_verify")
+  check(CLIENT_VERIFY, "kong.client.tls.set_client_verify")
   if type(result) ~= "string" then
     error("v must be a string", 2)
   elseif result ~= "SUCCESS" and result ~= "NONE"

@@ -3,6 +3,7 @@
 
 
 local phase_check = require "kong_host.phase_check"
+local ssl = require "ngx.ssl"
 
 
 local error = error
@@ -141,6 +142,17 @@ local function latencies()
 end
 
 
+-- the connection of a request that came with TLS
+local function tls(ctx)
+  local version = ssl.get_tls1_version_str()
+  return version and {
+    version = version,
+    cipher = var.ssl_cipher,
+    client_verify = ctx.CLIENT_VERIFY_OVERRIDE or var.ssl_client_verify,
+  }
+end
+
+
 local _M = {}
 
 
@@ -167,6 +179,7 @@ function _M.serialize()
       method = request.get_method(),
       headers = redact(request.get_headers()),
       size = tonumber(var.request_length),
+      tls = tls(ctx),
     },
     response = {
       status = ngx.status,
