@@ -16,6 +16,7 @@ import (
 	"github.com/kongring/kongring/luabridge/e2e/conform"
 	"github.com/kongring/kongring/luabridge/host"
 	"github.com/kongring/kongring/luabridge/testbed"
+	"github.com/kongring/kongring/luabridge/testcert"
 )
 
 // The conformance suite on the nginx host, over the rings: as plugins run, and
@@ -36,14 +37,14 @@ func TestConformance(t *testing.T) {
 	}
 	t.Run("stock", func(t *testing.T) {
 		p := conformanceHost(t, ctx, own, nil, stockHandler)
-		p.Carrier, p.Phases = conform.Stock, []string{"rewrite", "access", "response"}
+		p.Carrier, p.Phases = conform.Stock, []string{"certificate", "rewrite", "access", "response"}
 		conform.Run(t, p)
 	})
 }
 
 // stockHandler runs the plugin without the bridge.
 const stockHandler = `return require("stock_handler").new {
-  name = "conform", socket = %q, phases = { "rewrite", "access", "response" },
+  name = "conform", socket = %q, phases = { "certificate", "rewrite", "access", "response" },
 }
 `
 
@@ -66,7 +67,13 @@ func conformanceHost(t *testing.T, ctx context.Context, own testbed.Build, args 
 		require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, handler, filepath.Join(dir, "s")), 0o644))
 		luaPath = append(luaPath, filepath.Join(dir, "front"))
 	}
-	both := object{"out": out}
+	handshake := filepath.Join(dir, "handshake")
+	require.NoError(t, os.WriteFile(handshake, []byte("{}"), 0o666))
+	pair, err := testcert.New("127.0.0.1", nil)
+	require.NoError(t, err)
+	certificate, key, err := pair.Write(dir)
+	require.NoError(t, err)
+	both := object{"out": out, "handshake": handshake}
 	b, err := testbed.Start(ctx, testbed.Options{
 		Build: own, Dir: dir, Args: args,
 		Config: testbed.Config{
@@ -80,11 +87,13 @@ func conformanceHost(t *testing.T, ctx context.Context, own testbed.Build, args 
 			},
 			"routes": []interface{}{object{"name": "r", "paths": []string{"/conform"}, "service": "s"}},
 		},
-		Host: host.Options{LuaPath: luaPath},
+		Host: host.Options{LuaPath: luaPath, Certificate: certificate, Key: key},
 	})
 	require.NoError(t, err)
+	b.Client.Transport.(*http.Transport).TLSClientConfig = pair.Trusting()
 	t.Cleanup(func() { require.NoError(t, b.Stop(ctx)) })
 	return conform.Place{
-		URL: b.Host.URL(), Out: out, Client: b.Client, Phases: []string{"rewrite", "access", "response", "log"},
+		URL: b.Host.URL(), TLSURL: b.Host.TLSURL(), Out: out, Handshake: handshake, Client: b.Client,
+		Phases: []string{"certificate", "rewrite", "access", "response", "log"},
 	}
 }

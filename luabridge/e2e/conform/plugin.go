@@ -22,7 +22,8 @@ func New() interface{} { return &Config{} }
 
 // Config is the config of both sides.
 type Config struct {
-	Out string `json:"out"` // file that answers are appended to, a line each
+	Out       string `json:"out"`       // file that answers are appended to, a line each
+	Handshake string `json:"handshake"` // file with the headers of what is asked during the next handshake, in JSON
 }
 
 // line is one answer in the file.
@@ -31,6 +32,19 @@ type line struct {
 	Result interface{} `json:"result"`
 	Error  string      `json:"error,omitempty"`
 	Raised string      `json:"raised,omitempty"` // Lua alone
+}
+
+// Certificate does what the file asks for.
+func (c *Config) Certificate(kong *pdk.PDK) {
+	text, err := os.ReadFile(c.Handshake)
+	if err != nil {
+		panic(err)
+	}
+	asked := map[string]string{}
+	if err := json.Unmarshal(text, &asked); err != nil {
+		panic(err)
+	}
+	c.do(kong, "certificate", func(name string) string { return asked[name] })
 }
 
 // Rewrite, Access, Response and Log do what the request asks for in the phase.
@@ -46,13 +60,16 @@ func (c *Config) Response(kong *pdk.PDK) { c.run(kong, "response") }
 func (c *Config) Log(kong *pdk.PDK) { c.run(kong, "log") }
 
 func (c *Config) run(kong *pdk.PDK, phase string) {
-	header := func(name string) string {
+	c.do(kong, phase, func(name string) string {
 		v, err := kong.Request.GetHeader(name)
 		if err != nil {
 			panic(err)
 		}
 		return v
-	}
+	})
+}
+
+func (c *Config) do(kong *pdk.PDK, phase string, header func(name string) string) {
 	if header(headerSide) != "go" || header(headerPhase) != phase {
 		return
 	}

@@ -1,6 +1,6 @@
 --- The Lua side of the conformance suite: makes the calls that a request lists
--- in x-conform-calls, as any Lua plugin would, and appends what the last one
--- gave to the file that the config names.
+-- in x-conform-calls, or a file for the next handshake, as any Lua plugin
+-- would, and appends what the last one gave to the file that the config names.
 
 
 local cjson = require "cjson"
@@ -104,8 +104,7 @@ local function write(conf, answer)
 end
 
 
-local function run(conf, phase)
-  local header = kong.request.get_header
+local function run(conf, phase, header)
   if header("x-conform-side") ~= "lua"
      or header("x-conform-phase") ~= phase
   then
@@ -148,9 +147,17 @@ end
 local Conform = { PRIORITY = 9, VERSION = "0.1" }
 
 
+function Conform.certificate(_, conf)
+  local file = assert(io.open(conf.handshake))
+  local asked = cjson.decode(file:read("*a"))
+  file:close()
+  run(conf, "certificate", function(name) return asked[name] end)
+end
+
+
 for _, phase in ipairs({ "rewrite", "access", "response", "log" }) do
   Conform[phase] = function(_, conf)
-    run(conf, phase)
+    run(conf, phase, kong.request.get_header)
   end
 end
 
