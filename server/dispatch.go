@@ -67,7 +67,7 @@ func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, er
 	}
 	if !in.load.enter(in.plugin, head.Code) {
 		n.rings.counters.Overloads++
-		return nil, r.refuse(head, wire.StatusBusy, fmt.Sprintf("plugin %s has all %d events under way that it may have in a worker",
+		return nil, r.refuse(head, refused(errBusy, "plugin %s has all %d events under way that it may have in a worker",
 			in.plugin.name, in.plugin.maxEvents))
 	}
 	if len(message) > wire.HeadSize {

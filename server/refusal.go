@@ -15,6 +15,7 @@ var (
 	errBadConfig  = errors.New("the config does not fit the plugin")
 	errNoInstance = errors.New("no such instance")
 	errNoPhase    = errors.New("the plugin has no handler for the phase")
+	errBusy       = errors.New("the plugin has too many events under way")
 	errStops      = errors.New("the plugin server stops")
 )
 
@@ -53,6 +54,8 @@ func statusOf(err error) uint8 {
 		return wire.StatusNoInstance
 	case errors.Is(err, errNoPhase):
 		return wire.StatusNoPhase
+	case errors.Is(err, errBusy):
+		return wire.StatusBusy
 	case errors.Is(err, errStops), errors.Is(err, context.Canceled), errors.Is(err, errClosed):
 		return wire.StatusShutdown
 	}

@@ -189,6 +189,16 @@ func (b *bed) answers() {
 	require.Equal(b.t, 200, r.status, r.body)
 }
 
+// log is what nginx and the plugin server wrote so far.
+func (b *bed) log() string {
+	text, err := b.Host.ErrorLog()
+	require.NoError(b.t, err)
+	if b.Server != nil {
+		text += b.Server.Log()
+	}
+	return text
+}
+
 // logged waits for a line in nginx's error log, or in the plugin server's, that
 // matches.
 func (b *bed) logged(pattern string) string {
@@ -196,12 +206,7 @@ func (b *bed) logged(pattern string) string {
 	match := regexp.MustCompile(pattern)
 	line := ""
 	b.eventually("a log line "+pattern, func() bool {
-		text, err := b.Host.ErrorLog()
-		require.NoError(b.t, err)
-		if b.Server != nil {
-			text += b.Server.Log()
-		}
-		line = match.FindString(text)
+		line = match.FindString(b.log())
 		return line != ""
 	})
 	return line

@@ -23,6 +23,7 @@ local report = require "kongring.report"
 local error = error
 local ipairs = ipairs
 local run = event.run
+local tostring = tostring
 local type = type
 
 
@@ -38,12 +39,17 @@ local ANSWERS = {
 local _M = {}
 
 
--- says in the log what happened, and ends the request unless it may pass
+-- Says in the log what happened, and ends the request unless it may pass.
+-- During a handshake there is nobody to answer: an error ends it.
 local function fail(o, conf, phase, failure, text)
   local open = o.of[conf].open and failure == event.UNAVAILABLE
-  report.write(kong.log.err, "plugin " .. o.name .. ", instance " ..
+  local head = "plugin " .. o.name .. ", instance " ..
                report.instance(conf) .. ", phase " .. phase .. ": " ..
-               failure .. ": ", text,
+               failure .. ": "
+  if phase == "certificate" and not open then
+    error(head .. tostring(text), 0)
+  end
+  report.write(kong.log.err, head, text,
                open and " (failure_policy open: the request goes on)" or "")
   if not open then
     local answer = ANSWERS[failure]
