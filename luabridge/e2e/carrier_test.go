@@ -50,6 +50,10 @@ func TestOverTheSocket(t *testing.T) {
 		"death while leaving":  TestServerDeathWhileTheWorkerLeaves,
 		"leaving at once":      TestLeavingWhileAttaching,
 		"end with the hang-up": TestEndThatComesWithTheHangUp,
+		"handshake":            TestHandshake,
+		"handshakes":           TestManyHandshakes,
+		"failing handshake":    TestHandshakeThatFails,
+		"attaching handshake":  TestAttachDuringTheHandshake,
 	} {
 		t.Run(name, func(t *testing.T) {
 			overSocket(t)
