@@ -22,6 +22,9 @@ func TestLuaSpares(t *testing.T) { runSpec(t, "spec/spares_spec.lua", 6) }
 // TestLuaPrefetch looks at values that are too long to travel with an event.
 func TestLuaPrefetch(t *testing.T) { runSpec(t, "spec/prefetch_spec.lua", 3) }
 
+// TestLuaSubsystem looks at what differs in nginx's stream subsystem, without it.
+func TestLuaSubsystem(t *testing.T) { runSpec(t, "spec/subsystem_spec.lua", 4) }
+
 // runSpec runs a spec that prints a line for each of its cases.
 func runSpec(t *testing.T, path string, want int) {
 	t.Helper()

@@ -107,13 +107,11 @@ func TestHandshakeThatFails(t *testing.T) {
 		"path":       `plugin shake: kong.request.get_path: .*function cannot be called in certificate phase`,
 		"address":    `plugin shake: kong.client.get_ip: .*API disabled in the current context`,
 	} {
-		t.Run(deed, func(t *testing.T) {
-			s.during(deed)
-			require.ErrorContains(t, s.shake(), aborted)
-			s.logged(logged)
-			s.during("nothing")
-			require.NoError(t, s.shake())
-		})
+		s.during(deed)
+		require.ErrorContains(t, s.shake(), aborted, deed)
+		s.logged(logged)
+		s.during("nothing")
+		require.NoError(t, s.shake())
 	}
 }
 
@@ -230,15 +228,13 @@ func TestNginxGivesAHandshakeUp(t *testing.T) {
 func TestSessionReuse(t *testing.T) {
 	s := startSecure(t, nil)
 	for deed, resumed := range map[string]bool{"nothing": true, "no-reuse": false} {
-		t.Run(deed, func(t *testing.T) {
-			s.during(deed)
-			config := s.trust.Clone()
-			config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-			_, first := s.knows(config)
-			_, second := s.knows(config)
-			require.False(t, first.DidResume)
-			require.Equal(t, resumed, second.DidResume)
-		})
+		s.during(deed)
+		config := s.trust.Clone()
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		_, first := s.knows(config)
+		_, second := s.knows(config)
+		require.False(t, first.DidResume, deed)
+		require.Equal(t, resumed, second.DidResume, deed)
 	}
 }
 

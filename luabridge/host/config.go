@@ -43,6 +43,7 @@ type configValues struct {
 	ExtraInitWorker  string
 	ExtraServer      string
 	ExtraHTTP        string
+	Stream           string
 }
 
 func (h *Host) writeConfig() error {
@@ -74,6 +75,7 @@ func (h *Host) writeConfig() error {
 		ExtraInitWorker:  o.ExtraInitWorker,
 		ExtraServer:      o.ExtraServer,
 		ExtraHTTP:        o.ExtraHTTP,
+		Stream:           o.Stream,
 	}
 	if os.Geteuid() == 0 {
 		// Otherwise workers become "nobody" and cannot open a plugin

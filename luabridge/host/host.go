@@ -26,8 +26,8 @@ const (
 	portAttempts = 5
 )
 
-// ErrUnavailable says that this machine has no nginx, or no Lua module for it.
-var ErrUnavailable = errors.New("nginx with the Lua module is not installed")
+// ErrUnavailable says that this machine has no nginx, or lacks a Lua module for it.
+var ErrUnavailable = errors.New("nginx with its Lua modules is not installed")
 
 // ErrExited says that nginx has ended although nobody called Stop.
 var ErrExited = errors.New("nginx has exited")
@@ -82,6 +82,11 @@ type Options struct {
 	ExtraServer     string
 	ExtraHTTP       string
 
+	// Stream is nginx configuration for the stream block, which needs nginx's
+	// stream Lua module. The host does nothing there by itself: its plugins and
+	// its part of kong.* are for http.
+	Stream string
+
 	// Nginx is the path of the executable; by default it is looked for.
 	Nginx string
 }
@@ -102,7 +107,7 @@ type Host struct {
 // Available returns nil if Start can work on this machine, or an error that
 // wraps ErrUnavailable.
 func Available() error {
-	_, err := findBuild("")
+	_, err := findBuild("", false)
 	return err
 }
 
@@ -115,7 +120,7 @@ func Start(ctx context.Context, o Options) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	build, err := findBuild(o.Nginx)
+	build, err := findBuild(o.Nginx, o.Stream != "")
 	if err != nil {
 		return nil, err
 	}

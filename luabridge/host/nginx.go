@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -31,9 +32,9 @@ type build struct {
 	modules []string // to be loaded, in this order
 }
 
-// findBuild looks for nginx and the Lua module. An OpenResty has that module
-// linked in.
-func findBuild(nginx string) (build, error) {
+// findBuild looks for nginx and the Lua module, and that for stream where stream
+// is wanted. An OpenResty has them linked in.
+func findBuild(nginx string, stream bool) (build, error) {
 	path, err := exec.LookPath(cmp.Or(nginx, "nginx"))
 	if err != nil && nginx == "" {
 		// Debian has it where other users' PATH does not look.
@@ -47,16 +48,23 @@ func findBuild(nginx string) (build, error) {
 	if err != nil {
 		return build{}, fmt.Errorf("%w: run nginx -V: %w", ErrUnavailable, err)
 	}
-	if bytes.Contains(version, []byte("ngx_lua")) || bytes.Contains(version, []byte("lua-nginx-module")) {
-		return build{nginx: path}, nil
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(version, []byte(name)) })
+	}
+	b := build{nginx: path}
+	var names []string
+	if !has("ngx_lua", "lua-nginx-module") {
+		names = append(names, "ndk_http_module.so", "ngx_http_lua_module.so")
+	}
+	if stream && !has("ngx_stream_lua", "stream-lua-nginx-module") {
+		names = append(names, "ngx_stream_module.so", "ngx_stream_lua_module.so")
 	}
 
 	dir := defaultModulesDir
 	if match := regexp.MustCompile(`--modules-path=(\S+)`).FindSubmatch(version); match != nil {
 		dir = string(match[1])
 	}
-	b := build{nginx: path}
-	for _, name := range []string{"ndk_http_module.so", "ngx_http_lua_module.so"} {
+	for _, name := range names {
 		module := filepath.Join(dir, name)
 		if _, err := os.Stat(module); err != nil {
 			return build{}, fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -34,6 +34,9 @@ local ANSWERS = {
   [event.TIMEOUT] = { 504, "The plugin did not answer in time" },
   [event.FAILED] = { 500, "An unexpected error occurred" },
 }
+if ngx.config.subsystem == "stream" then
+  ANSWERS[event.TIMEOUT][1] = 503 -- 504 is no status of a connection
+end
 
 
 local _M = {}

@@ -1,7 +1,7 @@
 --- What a request that is over leaves behind, and the PDK methods on it.
 --
 -- Purpose: the log phase of a plugin runs when nginx has no request any more,
--- so that what the plugin can ask for is captured before.
+-- so that what the plugin can ask for is captured before (capture.lua).
 --
 -- Called by: log_phase.lua. Phases: `capture` log, the rest timer.
 --
@@ -9,7 +9,7 @@
 
 
 local cjson = require "cjson.safe"
-local clone = require "table.clone"
+local capture = require("kongring.capture")[ngx.config.subsystem]
 local pdk = require "kongring.pdk"
 local report = require "kongring.report"
 
@@ -23,7 +23,6 @@ local lower = string.lower
 local match = string.match
 local min = math.min
 local pairs = pairs
-local pcall = pcall
 local select = select
 local setmetatable = setmetatable
 local sort = table.sort
@@ -53,66 +52,15 @@ local live = setmetatable({}, {
 })
 
 
-local function chain()
-  local ok, text, err = pcall(
-    live["kong.client.tls.get_full_client_certificate_chain"])
-  if ok then
-    return text, err
-  end
-  return nil, text
-end
-
-
---- Captures the request that ends now.
+--- Captures the request that ends now, or the stream connection.
 -- @phases log
 -- @tparam table o as in `kongring.handler.new`
 -- @tparam table conf the plugin's config
 -- @treturn table what `kongring.event.run` takes as saved
 function _M.capture(o, conf)
-  local request, response, client = kong.request, kong.response, kong.client
-  local service = kong.service.response
-  local s = {
-    find = find,
-    handler = o,
-    conf = conf,
-    request_id = report.request_id(),
-    ngx_ctx = clone(ngx.ctx),
-    shared = kong.ctx.shared,
-    plugin = kong.ctx.plugin,
-    serialized = kong.log.serialize(),
-    request_headers = ngx.req.get_headers(),
-    response_headers = ngx.resp.get_headers(),
-    status = ngx.status,
-    source = response.get_source(),
-    start_time = ngx.req.start_time(),
-    http_version = request.get_http_version(),
-    method = request.get_method(),
-    path = request.get_path(),
-    raw_path = request.get_raw_path(),
-    raw_query = request.get_raw_query(),
-    path_with_query = request.get_path_with_query(),
-    scheme = request.get_scheme(),
-    host = request.get_host(),
-    port = request.get_port(),
-    forwarded_scheme = request.get_forwarded_scheme(),
-    forwarded_host = request.get_forwarded_host(),
-    forwarded_port = request.get_forwarded_port(),
-    forwarded_path = request.get_forwarded_path(),
-    forwarded_prefix = request.get_forwarded_prefix(),
-    client_ip = client.get_ip(),
-    forwarded_ip = client.get_forwarded_ip(),
-    client_port = client.get_port(),
-    forwarded_client_port = client.get_forwarded_port(),
-    service_status = service.get_status(),
-  }
-  s.start_time_ms = request.get_start_time and request.get_start_time() or
-                    s.start_time * 1000
-  s.protocol, s.no_protocol = client.get_protocol()
-  s.terminated_protocol, s.no_terminated_protocol = client.get_protocol(true)
-  s.chain, s.no_chain = chain()
-  if s.service_status then
-    s.service_headers = live["kong.service.response.get_headers"]()
-  end
+  local s = capture()
+  s.find, s.handler, s.conf = find, o, conf
+  s.request_id = report.request_id()
   return s
 end
 

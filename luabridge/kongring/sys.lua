@@ -51,8 +51,10 @@ if not pcall(ffi.typeof, "struct kongring_msghdr") then
     char *kongring_strerror(int) __asm__("strerror");
     int kongring_sched_getaffinity(int, size_t, uint8_t *)
       __asm__("sched_getaffinity");
-    double kongring_ngx_now(void) __asm__("ngx_http_lua_ffi_now");
   ]]
+  -- nginx's Lua modules for http and stream have names of their own
+  ffi.cdef("double kongring_ngx_now(void) __asm__(\"ngx_" ..
+           ngx.config.subsystem .. "_lua_ffi_now\");")
 end
 
 

@@ -45,6 +45,7 @@ func main() {
 		server.WithPlugin("strict", func() interface{} { return &strict{} }, "0.1", 10),
 		server.WithPlugin("early", func() interface{} { return &early{} }, "0.1", 20),
 		server.WithPlugin("shake", func() interface{} { return &shake{} }, "0.1", 30),
+		server.WithPlugin("flow", func() interface{} { return &flow{} }, "0.1", 30),
 		server.WithPlugin("greedy", func() interface{} { return &greedy{} }, "0.1", 10, server.Prefetch("access",
 			server.Get("kong.response.get_status"),          // raises
 			server.Get("kong.request.get_query", 0),         // likewise
