@@ -57,7 +57,7 @@ var Methods = [methodCount]Method{
 	ResponseSetHeaders: {Name: "kong.response.set_headers", Go: "Response.SetHeaders",
 		Result: ResultNone, Class: ClassPosted, Changes: FactResponseHeaders, Phases: writePhases},
 	ResponseExit: {Name: "kong.response.exit", Go: "Response.Exit, ExitStatus",
-		Result: ResultNone, Class: ClassTerminal, Phases: writePhases},
+		Result: ResultNone, Class: ClassTerminal, Phases: writePhases | phasePreread},
 
 	ServiceRequestSetHeader: {Name: "kong.service.request.set_header", Go: "ServiceRequest.SetHeader, SetHeaderValues",
 		Result: ResultNone, Class: ClassPosted, Changes: upstreamHeaders, Phases: beforePhases},

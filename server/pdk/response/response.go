@@ -74,7 +74,9 @@ func (r Response) SetHeaders(headers map[string][]string) error {
 
 // Exit answers the client and ends the event: later plugins do not run, and
 // PDK calls after it give an error that wraps [bridge.ErrOver]. It returns at
-// once; the handler should return too.
+// once; the handler should return too. Phases of this and the next: rewrite,
+// access, response; and preread, where status is 200, 400, 403, 500, 502 or 503,
+// the client is sent the body of 200 alone, and there are no headers.
 func (r Response) Exit(status int, body []byte, headers map[string][]string) {
 	c := r.Ask(wire.ResponseExit).Int(status).Bytes(body)
 	if headers != nil {

@@ -79,10 +79,10 @@ var otherAnswers = map[wire.MethodID]answer{
 		return e.Kong.Vars[a.text(0)], nil
 	},
 	wire.NginxGetTLS1VersionStr: func(e *TestEnv, _ args) (interface{}, error) {
-		if e.ClientReq.url().Scheme != "https" {
-			return nil, nil
+		if e.phase == wire.PhaseCertificate || e.ClientReq.url().Scheme == "https" {
+			return "TLSv1.3", nil
 		}
-		return "TLSv1.3", nil
+		return nil, nil
 	},
 	wire.NginxReqStartTime: constant(func(k *Kong) float64 { return float64(k.StartTime.UnixMilli()) / 1000 }),
 	wire.NginxGetSubsystem: func(e *TestEnv, _ args) (interface{}, error) {

@@ -10,6 +10,9 @@ import (
 	"github.com/kongring/kongring/server/wire"
 )
 
+// streamStatuses are those that a connection can end with.
+var streamStatuses = []int{200, 400, 403, 500, 502, 503}
+
 // responseAnswers read and change ClientRes.
 var responseAnswers = map[wire.MethodID]answer{
 	wire.ResponseGetStatus: func(e *TestEnv, _ args) (interface{}, error) { return e.ClientRes.Status, nil },
@@ -45,6 +48,9 @@ var responseAnswers = map[wire.MethodID]answer{
 		return nil, nil
 	},
 	wire.ResponseExit: func(e *TestEnv, a args) (interface{}, error) {
+		if e.phase == wire.PhasePreread && !slices.Contains(streamStatuses, a.number(0)) {
+			return nil, fmt.Errorf("a connection cannot end with %d", a.number(0))
+		}
 		if err := e.setStatus(a, 100); err != nil {
 			return nil, err
 		}
