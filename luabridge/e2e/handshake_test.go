@@ -225,6 +225,39 @@ func TestNginxGivesAHandshakeUp(t *testing.T) {
 	require.Equal(t, before, after)
 }
 
+func TestReloadDuringHandshakes(t *testing.T) {
+	s := startSecure(t, nil)
+	s.during("sleep:20ms")
+	s.reloadUnder(s.shake)
+}
+
+// reloadUnder lets nginx reload while several at a time do something, again and
+// again, which never fails.
+func (b *bed) reloadUnder(do func() error) {
+	b.t.Helper()
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	var failed [4]error
+	for i := range failed {
+		wg.Go(func() {
+			for failed[i] == nil {
+				select {
+				case <-stop:
+					return
+				default:
+					failed[i] = do()
+				}
+			}
+		})
+	}
+	b.logged("probe: sleeps")
+	err := b.Host.Reload(b.ctx)
+	close(stop)
+	wg.Wait()
+	require.NoError(b.t, err)
+	require.Equal(b.t, [4]error{}, failed)
+}
+
 func TestSessionReuse(t *testing.T) {
 	s := startSecure(t, nil)
 	for deed, resumed := range map[string]bool{"nothing": true, "no-reuse": false} {

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -225,24 +224,28 @@ func TestManyConnections(t *testing.T) {
 // Old and new workers have two sessions each for a while.
 func TestReloadWithConnections(t *testing.T) {
 	c := startStream(t, nil)
-	c.during("sleep:100ms")
-	var wg sync.WaitGroup
-	var told [30]string
-	for i := range told {
-		wg.Go(func() {
-			time.Sleep(time.Duration(i) * 10 * time.Millisecond) // before, during and after
-			told[i], _ = c.talk()
-		})
-	}
-	c.logged("probe: sleeps")
-	require.NoError(t, c.Host.Reload(c.ctx))
-	wg.Wait()
-	for i, text := range told {
-		require.Equal(t, "up", text, i)
-	}
+	c.during("sleep:20ms")
+	c.reloadUnder(func() error {
+		told, err := c.talk()
+		if err == nil && told != "up" {
+			err = fmt.Errorf("told %q", told)
+		}
+		return err
+	})
 	c.eventually("the old worker leaves", func() bool {
 		stats, err := c.Server.Stats()
 		require.NoError(t, err)
 		return len(stats.Sessions) == 2
 	})
+}
+
+func TestPrereadOverTheSocket(t *testing.T) {
+	for name, test := range map[string]func(*testing.T){
+		"preread": TestPreread, "ends the connection": TestPrereadEndsTheConnection, "reload": TestReloadWithConnections,
+	} {
+		t.Run(name, func(t *testing.T) {
+			overSocket(t)
+			test(t)
+		})
+	}
 }
