@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -176,15 +177,23 @@ func TestEndThatComesWithTheHangUp(t *testing.T) {
 	require.Equal(t, 200, (<-done).status)
 }
 
-// Each plugin's lines carry its own name.
+// Each plugin's lines carry its own name, and come from a handler, as those of
+// a plugin in Lua.
 func TestLogLinesNameTheirPlugin(t *testing.T) {
 	b := start(t, nil)
 	b.do("log:1")
 	_, err := b.try("/direct", nil, "x-do", "log:2", "x-early", "log")
 	require.NoError(t, err)
-	b.logged(`\[probe\] logged by probe: 1`)
-	b.logged(`\[early\] logged by early`)
-	b.logged(`\[probe\] logged by probe: 2`)
+	b.logged(`\[kong\] handler\.lua:\d+ \[probe\] logged by probe: 1`)
+	b.logged(`\[kong\] handler\.lua:\d+ \[early\] logged by early`)
+	b.logged(`\[kong\] handler\.lua:\d+ \[probe\] logged by probe: 2`)
+	b.logged(`\[kong\] handler\.lua:\d+ \[probe\] log phase: /direct 200`)
+	// Also once it is compiled, and behind a pcall.
+	b.flood("log:3", 1, 300)
+	text, err := b.Host.ErrorLog()
+	require.NoError(t, err)
+	lines := regexp.MustCompile(`\[kong\] handler\.lua:\d+ \[probe\] logged by probe: 3`)
+	require.Len(t, lines.FindAllString(text, -1), 300)
 }
 
 // A slot whose request took longer than its time, inside a PDK method, belongs

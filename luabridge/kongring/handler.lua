@@ -17,6 +17,7 @@ local event = require "kongring.event"
 local layout = require "kongring.layout"
 local log_phase = require "kongring.log_phase"
 local options = require "kongring.options"
+local pdk = require "kongring.pdk"
 local report = require "kongring.report"
 
 
@@ -40,6 +41,18 @@ end
 
 
 local _M = {}
+
+
+-- Writes a line of a plugin, which reads
+--
+--     [kong] handler.lua:52 [my-plugin] what the plugin says
+--
+-- as one of a plugin in Lua: Kong looks who called kong.log. So this is no tail
+-- call, and no pcall.
+local function write_line(log, level, ...)
+  log[level](...)
+end
+pdk.lines_by(write_line)
 
 
 -- Says in the log what happened, and ends the request unless it may pass.

@@ -94,11 +94,14 @@ ADAPTED["kong.service.response.get_headers"] = function(max)
 end
 
 
+local write_line -- writes a line of a plugin, see `lines_by`
+
+
 -- kong.log belongs to the plugin that runs now, so it is looked up at each line
 for _, level in ipairs({ "emerg", "alert", "crit", "err", "warn", "notice",
                          "info", "debug" }) do
   ADAPTED["kong.log." .. level] = function(...)
-    return kong.log[level](...)
+    write_line(kong.log, level, ...)
   end
 end
 
@@ -252,6 +255,26 @@ local function resolve(number)
   row = { name = row.name, call = f, put = RESULTS[row.result] }
   resolved[number] = row
   return row
+end
+
+
+--- Says who writes the plugins' lines: Kong names the file of kong.log's caller
+-- in each line.
+-- @phases init
+-- @tparam function write of a plugin's kong.log, the name of the level, and the
+-- line's parts
+function _M.lines_by(write)
+  write_line = write
+end
+
+
+--- Writes a line of a plugin.
+-- @phases all
+-- @tparam table log the plugin's kong.log
+-- @tparam string level its name in there
+-- @param ... the line's parts
+function _M.write_line(log, level, ...)
+  write_line(log, level, ...)
 end
 
 

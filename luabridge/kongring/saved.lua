@@ -14,7 +14,6 @@ local pdk = require "kongring.pdk"
 local report = require "kongring.report"
 
 
-local concat = table.concat
 local error = error
 local decode_args = ngx.decode_args
 local gmatch = string.gmatch
@@ -26,8 +25,8 @@ local pairs = pairs
 local select = select
 local setmetatable = setmetatable
 local sort = table.sort
-local tostring = tostring
 local type = type
+local unpack = unpack
 
 
 -- arguments and headers that are given where no number is asked for
@@ -59,7 +58,7 @@ local live = setmetatable({}, {
 -- @treturn table what `kongring.event.run` takes as saved
 function _M.capture(o, conf)
   local s = capture()
-  s.find, s.handler, s.conf = find, o, conf
+  s.find, s.handler, s.conf, s.log = find, o, conf, kong.log
   s.request_id = report.request_id()
   return s
 end
@@ -107,14 +106,13 @@ local function in_ctx(name)
 end
 
 
+-- a line, in the plugin's kong.log
 local function line(level)
   return function(s, ...)
-    local text = {}
-    for i = 1, select("#", ...) do
-      text[i] = tostring((select(i, ...)))
-    end
-    ngx.log(level, "[", s.handler.name, "] ", concat(text),
-            report.suffix(s.request_id))
+    local n = select("#", ...)
+    local text = { ... }
+    text[n + 1] = report.suffix(s.request_id)
+    pdk.write_line(s.log, level, unpack(text, 1, n + 1))
   end
 end
 
@@ -234,14 +232,14 @@ local SAVED = {
   ["kong.nginx.get_subsystem"] = function(_) return ngx.config.subsystem end,
   ["kong.log.serialize"] = function(s) return cjson.encode(s.serialized) end,
   ["kong.log.set_serialize_value"] = set_serialized,
-  ["kong.log.emerg"] = line(ngx.EMERG),
-  ["kong.log.alert"] = line(ngx.ALERT),
-  ["kong.log.crit"] = line(ngx.CRIT),
-  ["kong.log.err"] = line(ngx.ERR),
-  ["kong.log.warn"] = line(ngx.WARN),
-  ["kong.log.notice"] = line(ngx.NOTICE),
-  ["kong.log.info"] = line(ngx.INFO),
-  ["kong.log.debug"] = line(ngx.DEBUG),
+  ["kong.log.emerg"] = line("emerg"),
+  ["kong.log.alert"] = line("alert"),
+  ["kong.log.crit"] = line("crit"),
+  ["kong.log.err"] = line("err"),
+  ["kong.log.warn"] = line("warn"),
+  ["kong.log.notice"] = line("notice"),
+  ["kong.log.info"] = line("info"),
+  ["kong.log.debug"] = line("debug"),
 }
 
 
