@@ -114,16 +114,19 @@ func tryStart(t *testing.T, change func(*testbed.Options)) (*bed, error) {
 	return &bed{Bed: b, t: t, ctx: ctx}, err
 }
 
-// handlerOf writes a handler for the plugin probe with more options than
-// -install knows, in front of the one that it wrote.
-func handlerOf(t *testing.T, o *testbed.Options, more string) {
+// handlerOf writes a handler of the access phase for the plugin probe with more
+// options than -install knows, in front of the one that it wrote.
+func handlerOf(t *testing.T, o *testbed.Options, more string) { handlerIn(t, o, "access", more) }
+
+// handlerIn is handlerOf for another phase.
+func handlerIn(t *testing.T, o *testbed.Options, phase, more string) {
 	t.Helper()
 	dir := filepath.Join(o.Dir, "front", "kong", "plugins", "probe")
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	text := fmt.Sprintf(`return require("kongring.handler").new {
-  name = "probe", version = "0.1", priority = 10, phases = { "access" },
+  name = "probe", version = "0.1", priority = 10, phases = { %q },
   socket = %q, %s
-}`, filepath.Join(o.Dir, "s"), more)
+}`, phase, filepath.Join(o.Dir, "s"), more)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "handler.lua"), []byte(text), 0o644))
 	o.Host.LuaPath = []string{filepath.Join(o.Dir, "front")}
 }

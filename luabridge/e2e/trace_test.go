@@ -56,6 +56,31 @@ func TestEventIsCompiled(t *testing.T) {
 	}
 }
 
+// In the log phase, where the way out of the handler is one out of a pcall, the
+// compiler keeps what does the work, and meets nothing that it cannot compile.
+func TestPostedEventIsCompiled(t *testing.T) {
+	b := start(t, func(o *testbed.Options) {
+		logAlone(t, o, "")
+		o.Host.LuaPath = append(o.Host.LuaPath, filepath.Join(o.Build.Root, "luabridge", "e2e", "testdata", "lua"))
+		o.Config["plugins"] = []string{"probe", "traces"}
+		o.Config["routes"] = append(o.Config["routes"].([]interface{}),
+			object{"name": "t", "paths": []string{"/traces"}, "plugins": []interface{}{object{"name": "traces"}}})
+	})
+	b.eventually("everything is compiled", func() bool {
+		b.flood("nothing", 4, 2000)
+		news := strings.Join(b.traces(), "\n")
+		require.NotContains(t, news, "blacklisted")
+		require.NotContains(t, news, "NYI: bytecode")
+		require.NotContains(t, news, "NYI: FastFunc")
+		for _, file := range []string{"session_posted", "call"} {
+			if !strings.Contains(news, "compiled "+file+".lua") {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // flood sends requests for a deed over several connections.
 func (b *bed) flood(deed string, connections, requests int) {
 	b.t.Helper()

@@ -179,7 +179,7 @@ local function attend(self, session, socket)
     pump.run(session)
     return false
   end
-  ngx.thread.spawn(session.look_on, session)
+  ngx.thread.spawn(session.look_on, session, true)
   local again = doorbell.read(self, session, socket)
   socket:close()
   return again
@@ -342,6 +342,18 @@ local function stalled(self)
     return (self.pumped or self.replaced) and not self.attaching
   end
   return not self.running and now() - self.asked > 1
+end
+
+
+--- The session with the server, if there is one now.
+-- @phases all
+-- @treturn table|nil
+function Bridge:current()
+  local session = self.session
+  if session and not session.closed then
+    return session
+  end
+  return nil
 end
 
 

@@ -13,11 +13,12 @@
 --
 -- A method that raises ends the event on both sides (CANCEL).
 --
--- Called by: handler.lua. Phases: those that may yield.
+-- Called by: handler.lua, log_phase.lua. Phases: those that may yield.
 --
 -- @module kongring.event
 
 
+local calls = require "kongring.call"
 local helper = require "kongring.helper"
 local instances = require "kongring.instance"
 local layout = require "kongring.layout"
@@ -29,25 +30,24 @@ local sys = require "kongring.sys"
 
 local C = helper.C
 local cut = require("kongring.trace").cut
+local apply = calls.apply
+local method = calls.method
+local run_call = calls.run
 local band = bit.band
-local rshift = bit.rshift
 local error = error
 local pcall = pcall
 local tostring = tostring
 local now = sys.now
 local TYPE_EVENT = layout.TYPE_EVENT
 local TYPE_CALL = layout.TYPE_CALL
-local TYPE_RETURN = layout.TYPE_RETURN
 local TYPE_DONE = layout.TYPE_DONE
 local TYPE_EXIT = layout.TYPE_EXIT
 local STATUS_OK = layout.STATUS_OK
 local STATUS_NO_INSTANCE = layout.STATUS_NO_INSTANCE
 local STATUS_SHUTDOWN = layout.STATUS_SHUTDOWN
 local STATUS_BUSY = layout.STATUS_BUSY
-local STATUS_LUA_ERROR = layout.STATUS_LUA_ERROR
-local STATUS_UNENCODABLE = layout.STATUS_UNENCODABLE
 local ARG_METHOD = layout.ARG_METHOD
-local ARG_WRITES = layout.ARG_WRITES
+local GONE = calls.GONE
 
 
 local _M = {
@@ -58,111 +58,9 @@ local _M = {
 }
 
 
--- what the session says of a slot that has another owner meanwhile
-local GONE = "gone"
-
-
--- The slot of an event holds, besides its messages, `find`, which gives the
--- method of a number; for a request that is over, what it `saved`; the name of
--- the method that is `doing` something now; and when it `started` by the
--- helper's clock.
---
 -- What an ordinary event runs through follows the rules in trace.lua. All of it
 -- is in one pcall, below, and what goes wrong with what the server sent, or in
 -- a method, is raised.
-
-
--- the row of a method
-local function method(slot, number)
-  slot.doing = nil
-  local row, err = slot.find(number)
-  if not row then
-    error(err, 0)
-  end
-  slot.doing = row.name
-  return row
-end
-
-
--- reads one write and applies it; false when that took longer than the event
--- had
-local function apply_one(session, slot, generation)
-  local number, err = slot.reader:read_u16()
-  if not number then
-    error(err, 0)
-  end
-  local row = method(slot, number)
-  cut()
-  pdk.call(row, slot.reader, slot.saved)
-  cut()
-  if session:owns(slot, generation) then
-    slot.doing = nil
-    return true
-  end
-  return false
-end
-
-
--- Applies the writes that a message brought, and leaves the reader behind them.
--- False when that took longer than the event had.
-local function apply(session, slot, generation)
-  local n = rshift(slot.arg, ARG_WRITES)
-  if n >= 1 and not apply_one(session, slot, generation) or
-     n >= 2 and not apply_one(session, slot, generation) or
-     n >= 3 and not apply_one(session, slot, generation) then
-    return false
-  end
-  if n >= 4 then
-    for _ = 4, n do
-      if not apply_one(session, slot, generation) then
-        return false
-      end
-    end
-  end
-  return true
-end
-
-
--- puts what a method gave behind the head of a RETURN; what has no place there
--- becomes an error for the plugin
-local function put_result(session, slot, row, v, err, more)
-  local b = session:begin(slot, TYPE_RETURN, STATUS_OK, 0)
-  local ok, wrong = row.put(b, v, err, more)
-  if ok and b.len > session.max_message then
-    ok, wrong = false, "result of " .. b.len .. " bytes, the limit is " ..
-                       session.max_message
-  end
-  if not ok then
-    b = session:begin(slot, TYPE_RETURN, STATUS_UNENCODABLE, 0)
-    b:put_str(wrong)
-  end
-end
-
-
--- runs the CALL in the slot and sends its RETURN
-local function answer(session, slot, generation)
-  local c = session.counters
-  c.calls = c.calls + 1
-  if not apply(session, slot, generation) then
-    return nil, GONE
-  end
-  local number = band(slot.arg, ARG_METHOD)
-  local row, v, err, more = pdk.NOTHING, nil, nil, nil
-  if number ~= 0 then
-    row = method(slot, number)
-    cut()
-    v, err, more = pdk.call(row, slot.reader, slot.saved)
-    cut()
-    if session.closed then
-      return nil, session.closed
-    elseif not session:owns(slot, generation) then
-      return nil, GONE -- it took longer than the event had
-    end
-  end
-  put_result(session, slot, row, v, err, more)
-  slot.doing = nil
-  return session:send(slot, generation)
-end
 
 
 -- ends an event that did not come to its own end
@@ -219,8 +117,11 @@ end
 
 -- answers a CALL and waits for what comes next
 local function go_on(session, slot, generation)
-  local ok, err = answer(session, slot, generation)
+  local ok, err = run_call(session, slot, generation)
   local kind
+  if ok then
+    ok, err = session:send(slot, generation)
+  end
   cut()
   if ok then
     kind, err = session:await(slot, generation)
@@ -275,13 +176,8 @@ end
 -- ends an event in which `text` was raised, on both sides first, and raises it
 -- again, so that Kong treats it as it treats a Lua plugin
 local function fail(session, slot, generation, plugin, conf, text)
-  if session:owns(slot, generation) then -- else it was given up meanwhile
-    if slot.doing then
-      text = slot.doing .. ": " .. tostring(text)
-    end
-    session:cancel(slot, generation, STATUS_LUA_ERROR, tostring(text))
-  end
-  error("plugin " .. plugin .. ": " .. tostring(text) .. " (instance " ..
+  text = calls.failed(session, slot, generation, text)
+  error("plugin " .. plugin .. ": " .. text .. " (instance " ..
         report.instance(conf) .. ")", 0)
 end
 
@@ -306,6 +202,46 @@ local function run_on(session, id, phase, deadline, plugin, conf, find, saved)
     ok, ended, failure, text, status = pcall(drive, session, slot, generation,
                                              id, phase, nil)
   end
+  if not ok then
+    return fail(session, slot, generation, plugin, conf, ended)
+  end
+  return ended, failure, text, status
+end
+
+
+-- goes on with an event that was posted; `unsent` is whether the message in the
+-- slot's buffer is
+local function drive_on(session, slot, generation, unsent)
+  local ok, err = true, nil
+  if unsent then
+    ok, err = session:send(slot, generation)
+  end
+  if ok then
+    return converse(session, slot, generation)
+  end
+  return give_up(session, slot, generation, err)
+end
+
+
+--- Goes on with an event that was posted and has to wait.
+-- Raises what a PDK method raised.
+-- @phases those that may yield
+-- @tparam table session
+-- @tparam table slot
+-- @tparam number generation
+-- @tparam boolean unsent whether the message in the slot's buffer is
+-- @tparam string plugin its name
+-- @tparam table conf the plugin's config
+-- @treturn boolean whether the event came to its end
+-- @treturn string|nil one of the kinds of failure
+-- @treturn string|nil what happened
+-- @treturn number|nil the server's status, one of `layout.STATUS_*`
+function _M.resume(session, slot, generation, unsent, plugin, conf)
+  if not session:owns(slot, generation) then
+    return false, _M.TIMEOUT, "no answer in time"
+  end
+  local ok, ended, failure, text, status = pcall(drive_on, session, slot,
+                                                 generation, unsent)
   if not ok then
     return fail(session, slot, generation, plugin, conf, ended)
   end
@@ -344,6 +280,33 @@ local function prepare(bridge, plugin, conf, deadline)
 end
 
 
+-- whether an event was refused before it began, and so is to be run once more:
+-- with a fresh instance or session
+local function refused(bridge, session, conf, id, status)
+  if status == STATUS_NO_INSTANCE then
+    instances.forget(session, conf, id)
+  elseif status == STATUS_SHUTDOWN then
+    bridge:replace(session)
+  else
+    return false
+  end
+  return true
+end
+
+
+--- Tells whether an event that was posted is to be run once more, since it was
+-- refused before it began, and makes sure that it does not meet the same again.
+-- @phases all but init
+-- @function refused
+-- @tparam table bridge
+-- @tparam table session that refused it
+-- @tparam table conf the plugin's config
+-- @tparam number id of the instance in that session
+-- @tparam number|nil status as `resume` gave it
+-- @treturn boolean
+_M.refused = refused
+
+
 --- Runs one event.
 -- Raises what a PDK method raised; does not return when the plugin answered
 -- the client itself.
@@ -367,13 +330,7 @@ function _M.run(bridge, plugin, phase, conf, timeout, saved)
   end
   local ok, failure, text, status = run_on(session, id, phase, deadline,
                                            plugin, conf, find, saved)
-  if status == STATUS_NO_INSTANCE or status == STATUS_SHUTDOWN then
-    -- refused before it began: once more, with a fresh instance or session
-    if status == STATUS_NO_INSTANCE then
-      instances.forget(session, conf, id)
-    else
-      bridge:replace(session)
-    end
+  if refused(bridge, session, conf, id, status) then
     session, id, err = prepare(bridge, plugin, conf, deadline)
     if not session then
       return false, id, err

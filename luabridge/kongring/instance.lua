@@ -6,7 +6,8 @@
 -- need an instance that is being started wait for it and wake at once. When it
 -- is closed, session_instances.lua says.
 --
--- Called by: event.lua. Phases: those that may yield.
+-- Called by: event.lua, log_phase.lua. Phases: those that may yield, where said
+-- all.
 --
 -- @module kongring.instance
 
@@ -141,6 +142,20 @@ function _M.get(session, plugin, conf, deadline)
     entries[conf] = entry
   end
   return start(session, plugin, conf, entry, deadline)
+end
+
+
+--- The number of the instance for a config, if it was started.
+-- @phases all
+-- @tparam table session
+-- @tparam table conf the config as Kong gave it
+-- @treturn number|nil
+function _M.known(session, conf)
+  local entry = entries[conf]
+  if entry and entry.session == session then
+    return entry.id
+  end
+  return nil
 end
 
 

@@ -4,14 +4,13 @@
 -- handler of a phase is known to ask for, and evaluates them at the start of an
 -- event, so that the handler need not ask.
 --
--- Called by: session_receive.lua (profiles) and event.lua (values). Phases:
--- `read` all, `put` what the getters allow.
+-- Called by: session_receive.lua (profiles), event.lua and posted.lua (values).
+-- Phases: `read` all, `put` what the getters allow.
 --
 -- @module kongring.prefetch
 
 
 local layout = require "kongring.layout"
-local pdk = require "kongring.pdk"
 
 
 local concat = table.concat
@@ -41,16 +40,24 @@ local function drop(getter, b, start, limit, most)
 end
 
 
+-- what a getter gives
+local function ask(getter, saved)
+  if saved then
+    return getter.call(saved, getter.first, getter.second)
+  end
+  return getter.call(getter.first, getter.second)
+end
+
+
 -- puts one value, its length first
-local function put_one(profile, i, b, limit)
+local function put_one(profile, i, b, limit, saved)
   local getter, start = profile[i], b.len
   profile.at = i
   b:put_u32(NO_VALUE)
   if getter.paused > 0 then
     getter.paused = getter.paused - 1
   elseif getter.failures < PATIENCE and start < limit then
-    if getter.put(b, getter.call(getter.first, getter.second)) and
-       b.len <= limit then
+    if getter.put(b, ask(getter, saved)) and b.len <= limit then
       b:set_u32(start, b.len - start - 4)
     else
       drop(getter, b, start, limit, profile.bytes)
@@ -62,9 +69,10 @@ end
 -- Makes the function that puts all values of a profile with n getters: one
 -- after the other without a loop, in traces of its own (see trace.lua).
 local function compile(n)
-  local text = { "local put, cut = ...; return function(profile, b, limit)" }
+  local text = { "local put, cut = ...",
+                 "return function(profile, b, limit, saved)" }
   for i = 1, n do
-    text[#text + 1] = "put(profile, " .. i .. ", b, limit)"
+    text[#text + 1] = "put(profile, " .. i .. ", b, limit, saved)"
     if i < n then
       text[#text + 1] = "cut()"
     end
@@ -77,9 +85,10 @@ end
 --- Reads a profile.
 -- @phases all
 -- @tparam table reader at the body of the message
+-- @tparam function find gives the method of a number
 -- @treturn table|nil the profile
 -- @treturn string|nil what is wrong with it
-function _M.read(reader)
+function _M.read(reader, find)
   local version = reader:read_u32()
   local bytes = version and reader:read_u32()
   local n = bytes and reader:read_u16()
@@ -100,7 +109,7 @@ function _M.read(reader)
     end
     -- one that this Kong has not, or with more arguments than any getter,
     -- never has a value
-    local row = count <= 2 and pdk.method(number)
+    local row = count <= 2 and find(number)
     profile[i] = {
       call = row and row.call,
       put = row and row.put,
@@ -119,11 +128,13 @@ end
 -- @phases what the getters allow; none of them yields
 -- @tparam table profile
 -- @tparam table b the buffer
-function _M.put(profile, b)
+-- @tparam table|nil saved what the request that ends now leaves behind, the
+-- getters' first argument then
+function _M.put(profile, b, saved)
   b:put_u32(profile.version)
   b:put_u16(profile.n)
   cut()
-  profile.put_all(profile, b, b.len + profile.bytes)
+  profile.put_all(profile, b, b.len + profile.bytes, saved)
   cut()
   profile.at = 0
 end

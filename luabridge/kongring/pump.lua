@@ -4,8 +4,8 @@
 -- sees, and the pump is the other end of both, in the server's place. One light
 -- thread takes frames off the connection into the ring to the worker and hands
 -- them out; another one sends what stands in the ring to the server, all that
--- there is at once. The server does the same with rings of its own
--- (server/pump.go).
+-- there is at once, and a third attends to events that nobody waits for. The
+-- server does the same with rings of its own (server/pump.go).
 --
 -- Called by: bridge.lua. Phases: timer.
 --
@@ -209,7 +209,8 @@ function _M.run(session)
   a.socket:settimeouts(1000, FAR * 1000, FAR * 1000)
   local told = tell_counters(session, nil)
   local threads = { spawn(guarded, receive, session, a),
-                    spawn(guarded, send, session, a) }
+                    spawn(guarded, send, session, a),
+                    spawn(guarded, session.look_on, session, false) }
   local ok, err = pcall(watch, session, a.over, told)
   if not ok then
     log(ngx.ERR, "[kongring] pump: ", err)

@@ -3,7 +3,8 @@
 -- Purpose: the log phase of a plugin runs when nginx has no request any more,
 -- so that what the plugin can ask for is captured before (capture.lua).
 --
--- Called by: log_phase.lua. Phases: `capture` log, the rest timer.
+-- Called by: log_phase.lua, session_receive.lua. Phases: `capture` log; its
+-- methods timer, where those that wait say so (`waits` in their row).
 --
 -- @module kongring.saved
 
@@ -95,10 +96,17 @@ local function query(s, max)
 end
 
 
+-- methods that have another form while the request still is there
+local NOW = {}
+
+
 -- A method that needs nothing of the request but its ngx.ctx, or not even that.
--- All events of the worker share one timer and so one ngx.ctx: a method that
+-- All events of the worker share a timer and so one ngx.ctx: a method that
 -- waits looks at it before, and not afterwards.
 local function in_ctx(name)
+  NOW[name] = function(_, ...)
+    return live[name](...)
+  end
   return function(s, ...)
     ngx.ctx = s.ngx_ctx
     return live[name](...)
@@ -243,27 +251,56 @@ local SAVED = {
 }
 
 
--- rows of the methods, by number, as they are for a request that is over
-local rows = {}
+setmetatable(NOW, { __index = SAVED })
 
 
-function find(number)
-  local row = rows[number]
-  if row then
+-- Those of them that may wait in Lua. All others give what they have at once.
+local WAITS = {
+  ["kong.client.load_consumer"] = true,
+  ["kong.cluster.get_id"] = true,
+  ["kong.service.response.get_body"] = true,
+  ["kong.service.response.get_raw_body"] = true,
+  ["kong.vault.get"] = true,
+}
+
+
+-- makes what gives the row of a number, made when it is first asked for
+local function finder(functions)
+  local rows = {}
+  return function(number)
+    local row = rows[number]
+    if row then
+      return row
+    end
+    local method, err = pdk.method(number)
+    if not method then
+      return nil, err
+    end
+    local f = functions[method.name]
+    if not f then
+      return nil, method.name .. ": not available in the log phase"
+    end
+    row = {
+      name = method.name, put = method.put, call = f,
+      waits = WAITS[method.name],
+    }
+    rows[number] = row
     return row
   end
-  local method, err = pdk.method(number)
-  if not method then
-    return nil, err
-  end
-  local f = SAVED[method.name]
-  if not f then
-    return nil, method.name .. ": not available in the log phase"
-  end
-  row = { name = method.name, put = method.put, call = f }
-  rows[number] = row
-  return row
 end
+
+
+find = finder(SAVED)
+
+
+--- A method by its number, as `kongring.pdk` gives it, on a request that ends
+-- now: what `capture` gave is its first argument.
+-- @phases all; to be called in log
+-- @function method_now
+-- @tparam number number
+-- @treturn table|nil the row
+-- @treturn string|nil why there is none
+_M.method_now = finder(NOW)
 
 
 return _M

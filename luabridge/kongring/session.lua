@@ -3,8 +3,8 @@
 -- Purpose: a slot is one conversation with the server; the session opens and
 -- releases slots, remembers who waits, and ends. What it sends is in
 -- session_send.lua, what it gets in session_receive.lua, how requests wait in
--- session_wait.lua, what it has open in session_instances.lua: all of them are
--- its methods.
+-- session_wait.lua, events that nobody waits for in session_posted.lua, what it
+-- has open in session_instances.lua: all of them are its methods.
 --
 -- Called by: bridge.lua, instance.lua, event.lua. Phases: those that may
 -- yield, where said; else all.
@@ -54,7 +54,7 @@ local Session = {}
 local mt = { __index = Session }
 
 
-for _, part in pairs({ "send", "receive", "wait", "instances" }) do
+for _, part in pairs({ "send", "receive", "wait", "posted", "instances" }) do
   for name, method in pairs(require("kongring.session_" .. part)) do
     Session[name] = method
   end
@@ -105,10 +105,16 @@ function _M.new(attachment, ticks_per_us)
     looking = false, -- the light thread looks once per turn
     unrung = false, -- and has to ring the server before
     looker = nil, -- semaphore of that thread, nil when there is none
+    looks = false, -- it may look once per turn
+    dozing = false, -- it waits for its semaphore, however long
     blind = 0, -- ends of a look in a row that brought nothing
     unseen = 0, -- looks left out since then
     waiters = 0, -- slots whose owner waits for the doorbell thread
     room = {}, -- slots whose owner waits for room
+    posted = 0, -- slots of events that were posted
+    came = {}, -- slots of such events with a message to attend to
+    near = false, -- who reads the ring now attends to them next
+    expired = 0, -- when the last look for late ones was
     profiles = {}, -- by number of the instance, then of the phase
     held = {}, -- by number of an open instance: its config, weakly
     newest = {}, -- by plugin and entity: number of the newest instance
@@ -159,6 +165,7 @@ function Session:acquire(kind, deadline)
   slot.kind, slot.deadline, slot.open = kind, deadline, true
   slot.waiting, slot.type, slot.partial = false, false, false
   slot.code, slot.arg, slot.in_room = 0, 0, false
+  slot.owner, slot.posted = nil, false
   self.open_count = self.open_count + 1
   self.counters.open = self.open_count
   return slot, slot.generation
@@ -184,7 +191,11 @@ function Session:wake(slot)
   if slot.waiting then
     slot.waiting = false
     self.waiters = self.waiters - 1
-    slot.sema:post(1)
+    if slot.owner then
+      self:arrived(slot)
+    else
+      slot.sema:post(1)
+    end
   end
 end
 
@@ -209,8 +220,12 @@ function Session:release(slot, generation, failed)
   if not owned(slot, generation) then
     return
   end
-  slot.open, slot.saved = false, nil
+  slot.open, slot.saved, slot.owner = false, nil, nil
   self:rest_over(slot)
+  if slot.posted then
+    slot.posted = false
+    self.posted = self.posted - 1
+  end
   slot.out:shed(SHORT)
   slot.inbox:shed(SHORT)
   self.open_count = self.open_count - 1
@@ -231,7 +246,8 @@ end
 
 
 --- Ends the session: memory and descriptors are given back, every waiting
--- coroutine is woken and finds `closed`. A second call does nothing.
+-- coroutine is woken and finds `closed`, and so does who gets the events that
+-- nobody waits for. A second call does nothing.
 -- @phases all
 -- @tparam string reason for the log and for those who wait
 function Session:close(reason)
@@ -257,11 +273,15 @@ function Session:damage(reason)
 end
 
 
---- Wakes everybody who waits, for an answer or for room, to look again.
+--- Wakes everybody who waits, for an answer or for room, to look again. Events
+-- that nobody waits for go to who can.
 -- @phases all
 function Session:wake_all()
   for i = 1, #self.slots do
-    self:wake(self.slots[i])
+    local slot = self.slots[i]
+    if not self:give_away(slot) then
+      self:wake(slot)
+    end
   end
   if self.looker then
     self.looker:post(1)

@@ -11,7 +11,9 @@
 
 local ffi = require "ffi"
 local layout = require "kongring.layout"
+local pdk = require "kongring.pdk"
 local prefetch = require "kongring.prefetch"
+local saved = require "kongring.saved"
 local trace = require "kongring.trace"
 
 
@@ -20,6 +22,7 @@ local copy = ffi.copy
 local cut = trace.cut
 local fmt = string.format
 local HEAD_SIZE = layout.HEAD_SIZE
+local PHASE_LOG = layout.PHASE.log
 local TYPE_CALL = layout.TYPE_CALL
 local TYPE_EXIT = layout.TYPE_EXIT
 local TYPE_DONE = layout.TYPE_DONE
@@ -77,7 +80,8 @@ local function take_profile(self, head, len)
     return self:damage("profile in pieces")
   end
   reader:set(inn.frame + HEAD_SIZE, len - HEAD_SIZE)
-  local profile, err = prefetch.read(reader)
+  local find = head.code == PHASE_LOG and saved.method_now or pdk.method
+  local profile, err = prefetch.read(reader, find)
   if not profile then
     return self:damage(err)
   end

@@ -3,8 +3,8 @@
 -- Purpose: puts messages into the ring to the server, in pieces where they are
 -- longer than a frame, and waits for room where there is none.
 --
--- Called by: event.lua and instance.lua, as methods of the session. Phases: all
--- while there is room, else those that may yield.
+-- Called by: event.lua, posted.lua and instance.lua, as methods of the session.
+-- Phases: all while there is room, else those that may yield.
 --
 -- @module kongring.session_send
 
@@ -111,6 +111,18 @@ local function send_pieces(self, slot, generation)
     self:wake_server()
   end
   return send_frame(self, slot, generation, data, left, false)
+end
+
+
+--- Sends the message in the slot's buffer if it is one frame and there is room.
+-- @phases all
+-- @treturn boolean|nil whether it was sent; nil when the session is over
+function _M:send_now(slot)
+  local b = slot.out
+  if b.len > self.out.max_payload then
+    return false
+  end
+  return (try_frame(self, b.data, b.len, false))
 end
 
 

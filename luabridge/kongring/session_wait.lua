@@ -3,8 +3,9 @@
 -- Purpose: the ladder. The owner of a slot looks into the ring; spins in the C
 -- helper while an answer is likely to come at once; then yields, and a light
 -- thread looks once per turn of nginx's loop; and at last the worker lets
--- itself be rung. No step keeps the worker longer than the spin's budget. The
--- rules of both sides stand together in server/doc.go.
+-- itself be rung. No step keeps the worker longer than the spin's budget, or
+-- than two of them where the first brought the end of an event that was posted.
+-- The rules of both sides stand together in server/doc.go.
 --
 -- Called by: event.lua, instance.lua and bridge.lua, as methods of the session.
 -- Phases: those that may yield; `look_on` and `answer` timer.
@@ -89,7 +90,7 @@ local function arrange_wake(self)
     self.unrung = true
     return true
   end
-  if not self.asleep and self.looker and not self.leaving then
+  if not self.asleep and self.looks and not self.leaving then
     local look = self.blind < LOOK_PATIENCE
     if not look then
       self.unseen = self.unseen + 1
@@ -105,6 +106,16 @@ local function arrange_wake(self)
   end
   self:wake_server()
   return self.asleep or go_to_sleep(self)
+end
+
+
+--- Makes sure that the server notices what was sent, and that somebody notices
+-- what it answers. Needed by who sends and does not wait.
+-- @phases all
+function _M:look_out()
+  while not self.closed and not arrange_wake(self) do
+    self:drain(nil)
+  end
 end
 
 
@@ -137,34 +148,47 @@ local function look_once(self, turns)
 end
 
 
---- Looks into the ring once per turn of nginx's loop while requests wait.
--- Runs as a light thread until the session ends, the worker leaves, or another
--- such thread takes over; where nginx cannot be made to wait for its next turn,
--- it ends at once, and the worker is always rung.
--- @phases timer
-function _M:look_on()
-  if not turn.can_sleep then
-    return
+-- looks into the ring once per turn while somebody waits
+local function look_about(self, looker)
+  local turns = 0
+  while self.looking and self.looker == looker do
+    turns = look_once(self, turns)
+    self:attend()
+    self:expire()
+    sleep(0) -- also at the end: see turn.keep_awake
   end
+end
+
+
+--- Looks into the ring once per turn of nginx's loop while requests wait, and
+-- attends to the events that nobody waits for. Runs as a light thread until the
+-- session ends, the worker leaves, or another such thread takes over. Where
+-- nginx cannot be made to wait for its next turn, it does not look, and the
+-- worker is always rung.
+-- @phases timer
+-- @tparam boolean may_look there is a ring to look into
+function _M:look_on(may_look)
   local looker = semaphore.new()
   if self.looker then
     self.looker:post(1) -- it is replaced
   end
-  self.looker = looker
+  self.looker, self.looks = looker, may_look and turn.can_sleep
   while self.looker == looker and not self.closed and not self.leaving do
-    if not self.looking then
-      looker:wait(FAR)
+    if self.looking then
+      look_about(self, looker)
     else
-      local turns = 0
-      while self.looking and self.looker == looker do
-        turns = look_once(self, turns)
-        sleep(0) -- also at the end: see turn.keep_awake
+      self:attend()
+      local tick = self:expire()
+      if not self.looking and not self.closed then
+        self.dozing = not tick
+        looker:wait(tick or FAR)
+        self.dozing = false
       end
     end
   end
   if self.looker == looker then
-    self.looker, self.looking = nil, false
-    if self.waiters > 0 and not self.closed then
+    self.looker, self.looks, self.looking = nil, false, false
+    if not self.closed then
       self:wake_all()
     end
   end
@@ -235,8 +259,12 @@ function _M:await(slot, generation)
   if slot.type or self.closed then
     return await_on(self, slot, generation)
   end
-  if self.open_count == 1 and not self:wake_server() then
+  local posted = self.posted
+  if self.open_count - posted == 1 and not self:wake_server() then
     local found, err = spin(self, slot)
+    if found == false and self.posted < posted then
+      found, err = spin(self, slot) -- it was another's, that nobody waits for
+    end
     if found then
       return receive(self, slot)
     elseif found == nil then
@@ -263,11 +291,14 @@ end
 function _M:answer()
   self:give_room()
   while not self.closed do
-    self.asleep = false
-    if self:drain(nil) == nil then
+    self.asleep, self.near = false, true
+    local found = self:drain(nil)
+    self.near = false
+    if found == nil then
       return
     end
-    if self.waiters == 0 or arrange_wake(self) then
+    self:attend()
+    if self.closed or self.waiters == 0 or arrange_wake(self) then
       return
     end
   end

@@ -15,7 +15,8 @@
 -- * A `cut` before the way out of a `pcall`: a trace that begins within one
 --   cannot lead out of it.
 --
--- Called by: event.lua, prefetch.lua, session_receive.lua. Phases: all.
+-- Called by: call.lua, event.lua, log_phase.lua, posted.lua, prefetch.lua,
+-- session_posted.lua, session_receive.lua. Phases: all.
 --
 -- @module kongring.trace
 

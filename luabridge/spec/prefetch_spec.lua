@@ -8,20 +8,18 @@ local msgpack = require "kongring.msgpack"
 
 -- the getter of method n gives what stands in values[n], and counts
 local values, asked = {}, {}
-package.loaded["kongring.pdk"] = {
-  method = function(n)
-    return {
-      call = function()
-        asked[n] = (asked[n] or 0) + 1
-        return values[n]
-      end,
-      put = function(b, v)
-        b:put_str(v)
-        return true
-      end,
-    }
-  end,
-}
+local function method(n)
+  return {
+    call = function()
+      asked[n] = (asked[n] or 0) + 1
+      return values[n]
+    end,
+    put = function(b, v)
+      b:put_str(v)
+      return true
+    end,
+  }
+end
 local prefetch = require "kongring.prefetch"
 
 
@@ -50,7 +48,7 @@ local function profile_of(n)
     b:put_array(0)
   end
   reader:set(b.data, b.len)
-  return assert(prefetch.read(reader))
+  return assert(prefetch.read(reader, method))
 end
 
 

@@ -81,24 +81,6 @@ func (p *probe) Access(kong *pdk.PDK) {
 	}
 }
 
-// Log writes a line with what is left of the request, unless the request asks for
-// something else in header x-log.
-func (p *probe) Log(kong *pdk.PDK) {
-	do, _ := kong.Request.GetHeader("x-log")
-	what, arg, _ := strings.Cut(do, ":")
-	if f := actions[what]; f != nil {
-		f(kong, arg)
-		return
-	}
-	path, err := kong.Request.GetPath()
-	status, err2 := kong.Response.GetStatus()
-	if err != nil || err2 != nil {
-		_ = kong.Log.Err("log phase: ", errText(err), errText(err2))
-		return
-	}
-	_ = kong.Log.Notice("log phase: ", path, " ", status)
-}
-
 var actions = map[string]func(kong *pdk.PDK, arg string){
 	"panic":  func(_ *pdk.PDK, arg string) { panic("boom " + arg) },
 	"deep":   func(_ *pdk.PDK, _ string) { deep(20) },
