@@ -102,7 +102,7 @@ func TestHandshake(t *testing.T) {
 func TestHandshakeThatFails(t *testing.T) {
 	s := startSecure(t, nil)
 	for deed, logged := range map[string]string{
-		"panic:here": `plugin shake, phase certificate: failed: boom here`,
+		"panic:here": `plugin shake, instance .*, phase certificate: failed: boom here`,
 		"exit":       `kong.response.exit: function cannot be called in certificate phase`,
 		"path":       `plugin shake: kong.request.get_path: .*function cannot be called in certificate phase`,
 		"address":    `plugin shake: kong.client.get_ip: .*API disabled in the current context`,
@@ -118,7 +118,7 @@ func TestHandshakeThatFails(t *testing.T) {
 func TestHandshakeWithoutServer(t *testing.T) {
 	s := startSecure(t, func(o *testbed.Options) { o.NoServer = true })
 	require.ErrorContains(t, s.shake(), aborted)
-	s.logged(`plugin shake, phase certificate: unavailable: `)
+	s.logged(`plugin shake, instance .*, phase certificate: unavailable: `)
 	require.NoError(t, s.StartServer(s.ctx))
 	s.eventually("handshakes succeed", func() bool { return s.shake() == nil })
 
@@ -147,10 +147,10 @@ func TestAttachDuringTheHandshake(t *testing.T) {
 }
 
 func TestHandshakeTakesTooLong(t *testing.T) {
-	s := startSecure(t, func(o *testbed.Options) { patched(t, o, "handler.lua", "local TIMEOUT = 60", "local TIMEOUT = 0.3") })
+	s := startSecure(t, func(o *testbed.Options) { patched(t, o, "options.lua", "local TIMEOUT = 60", "local TIMEOUT = 0.3") })
 	s.during("sleep:1h")
 	require.ErrorContains(t, s.shake(), aborted)
-	s.logged(`plugin shake, phase certificate: timeout: no answer in time`)
+	s.logged(`plugin shake, instance .*, phase certificate: timeout: no answer in time`)
 	s.logged("probe: the context was cancelled")
 	s.during("nothing")
 	require.NoError(t, s.shake())

@@ -134,7 +134,7 @@ func TestInstanceThatNobodyKnows(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 500, r.status, r.body)
 	}
-	b.logged("plugin early, phase rewrite: failed: no instance 100.*")
+	b.logged("plugin early, instance .*, phase rewrite: failed: no instance 100.*")
 	stats, err := b.Server.Stats()
 	require.NoError(t, err)
 	require.EqualValues(t, 2*requests, stats.Sessions[0].Bridge.Events)

@@ -143,7 +143,7 @@ func TestLogEventsBesideRequests(t *testing.T) {
 	b.eventually("all are over", func() bool { return b.count(`log phase: /direct/`) == connections*requests })
 	for c := range connections {
 		for i := range requests {
-			require.Equal(t, 1, b.count(fmt.Sprintf(`log phase: /direct/%d/%d 200, context: ngx\.timer`, c, i)), "%d/%d", c, i)
+			require.Equal(t, 1, b.count(fmt.Sprintf(`log phase: /direct/%d/%d 200, .*context: ngx\.timer`, c, i)), "%d/%d", c, i)
 		}
 	}
 	b.quiet()
@@ -213,9 +213,9 @@ func TestLogEventThatFails(t *testing.T) {
 	b.request("") // starts the instance
 	b.logged(`log phase: /direct/what 200`)
 	for deed, line := range map[string]string{
-		"panic:late":   `\[probe\] phase log: failed: boom late`,
-		"get-var:host": `\[probe\] phase log: plugin probe: kong.nginx.get_var: .*not available in the log phase`,
-		"set-header":   `\[probe\] phase log: plugin probe: kong.response.set_header: .*not available in the log phase`,
+		"panic:late":   `\[probe\] plugin probe, instance .*, phase log: failed: boom late`,
+		"get-var:host": `\[probe\] plugin probe, instance .*, phase log: kong.nginx.get_var: .*not available in the log phase`,
+		"set-header":   `\[probe\] plugin probe, instance .*, phase log: kong.response.set_header: .*not available in the log phase`,
 	} {
 		b.request(deed)
 		b.logged(line)
@@ -236,7 +236,7 @@ func TestLogEventThatIsLate(t *testing.T) {
 			b.request("")
 			b.logged(`log phase: /direct/what 200`)
 			b.request("until-cancelled")
-			b.logged(`\[probe\] phase log: timeout: no answer in time`)
+			b.logged(`\[probe\] plugin probe, instance .*, phase log: timeout: no answer in time`)
 			b.logged(`probe: the log event was cancelled: .*the event's time is over|probe: the log event was cancelled: .*gave it up`)
 			b.unharmed()
 			b.quiet()
@@ -293,5 +293,5 @@ func TestLogEventsOfAServerThatGoes(t *testing.T) {
 		return len(stats.Sessions) == 1 && stats.Sessions[0].UnderWay == 1
 	})
 	b.Server.Kill()
-	b.logged(`\[probe\] phase log: unavailable: the plugin server went away`)
+	b.logged(`\[probe\] plugin probe, instance .*, phase log: unavailable: the plugin server went away`)
 }

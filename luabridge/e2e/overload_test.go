@@ -39,7 +39,7 @@ func TestOverloadIsRefusedAtOnce(t *testing.T) {
 		require.JSONEq(t, message("The plugin server is not available"), r.body)
 		b.answers()
 	}
-	b.logged(`plugin narrow, phase access: unavailable: plugin narrow has all 1 events under way that it may have in a worker`)
+	b.logged(`plugin narrow, instance .*, phase access: unavailable: plugin narrow has all 1 events under way that it may have in a worker`)
 	require.Equal(t, 200, b.do("let-go").status)
 	require.Equal(t, 200, (<-first).status)
 	r, err := b.try("/narrow", nil)

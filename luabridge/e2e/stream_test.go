@@ -166,10 +166,10 @@ func TestPrereadEndsTheConnection(t *testing.T) {
 }
 
 func TestPrereadTakesTooLong(t *testing.T) {
-	c := startStream(t, func(o *testbed.Options) { patched(t, o, "handler.lua", "local TIMEOUT = 60", "local TIMEOUT = 0.3") })
+	c := startStream(t, func(o *testbed.Options) { patched(t, o, "options.lua", "local TIMEOUT = 60", "local TIMEOUT = 0.3") })
 	c.during("sleep:1h")
 	c.tells("")
-	c.logged(`plugin flow, phase preread: timeout: no answer in time`)
+	c.logged(`plugin flow, instance .*, phase preread: timeout: no answer in time`)
 	c.logged(`status: 503, err: The plugin did not answer in time`)
 	c.logged("probe: the context was cancelled")
 }

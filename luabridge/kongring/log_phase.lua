@@ -60,11 +60,12 @@ local function log_err(line)
 end
 
 
--- says that an event ended badly
-local function tell(saved, text)
+-- says that an event ended badly: with a kind of failure, or by what was raised
+local function tell(saved, failure, text)
   local name = saved.handler.name
   report.write(log_err, "[" .. name .. "] plugin " .. name .. ", instance " ..
-               report.instance(saved.conf) .. ", phase log: ", text,
+               report.instance(saved.conf) .. ", phase log: " ..
+               (failure and failure .. ": " or ""), tostring(text),
                report.suffix(saved.request_id))
 end
 
@@ -89,9 +90,9 @@ end
 local function run(e, done)
   local ok, ended, failure, text = pcall(run_event, e)
   if not ok then
-    tell(e.saved, tostring(ended))
+    tell(e.saved, nil, ended)
   elseif not ended then
-    tell(e.saved, failure .. ": " .. text)
+    tell(e.saved, failure, text)
   end
   running = running - 1
   done.running = done.running - 1
@@ -194,12 +195,12 @@ local owner = { serve = posted.serve }
 function owner.failed(session, slot, generation, text)
   local saved = slot.saved
   text = calls.failed(session, slot, generation, text)
-  tell(saved, text)
+  tell(saved, nil, text)
 end
 
 
 function owner.late(session, slot, generation)
-  tell(slot.saved, event.TIMEOUT .. ": no answer in time")
+  tell(slot.saved, event.TIMEOUT, "no answer in time")
   session:cancel(slot, generation, STATUS_DEADLINE, "the event's time is over")
 end
 
