@@ -16,7 +16,7 @@ PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
            lua-messagepack lua-check spin wrk
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit race compat fuzz model lint generate build install clean \
+.PHONY: help setup demo test test-kong unit race compat fuzz model lint generate build install clean \
         bench bench-quick bench-ring soak
 
 help: ## list the targets
@@ -57,6 +57,11 @@ race: build ## all Go tests under the race detector; the long ones run shorter
 # from the cache: go test does not see what it reads outside.
 compat: build ## compare the PDK with go-pdk, symbol by symbol, and port plugins
 	cd server/pdk/compat && $(GO) vet ./... && $(GO) test -count=1 ./...
+
+# Not from the cache: go test does not see which Lua files Kong reads.
+test-kong: ## the plugins in a real Kong, by the bridge and without: the command kong on PATH
+	@if ! command -v kong >/dev/null; then echo "skipped: no kong on PATH"; else \
+	  $(MAKE) --no-print-directory setup build && $(GO) test -v -count=1 -timeout 20m ./luabridge/kongtest; fi
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' . | cut -c6- | sort -u); do \

@@ -41,6 +41,7 @@ var may = map[string][]string{
 	"luabridge/layoutgen": {"ring", "shm", "server/wire"},
 	"luabridge/host":      {},
 	"luabridge/testcert":  {},
+	"luabridge/kongrun":   {"luabridge/host"},
 	"luabridge/testbed":   {"server", "luabridge", "luabridge/host"},
 	"luabridge/demo":      {"server", "luabridge/host", "luabridge/testbed"},
 	"bench":               {"...", "golang.org/x/sys/unix"},
@@ -51,7 +52,7 @@ var may = map[string][]string{
 }
 
 // forTests are packages that only tests use: they see what they test.
-var forTests = []string{"luabridge/interop", "luabridge/e2e", "luabridge/differential", "shm/leaktest", "ring/model"}
+var forTests = []string{"luabridge/interop", "luabridge/e2e", "luabridge/kongtest", "luabridge/differential", "shm/leaktest", "ring/model"}
 
 func list(t *testing.T) (packages []listed) {
 	t.Helper()

@@ -287,7 +287,7 @@ func (h *Host) Done() <-chan struct{} { return h.process.done }
 // Workers returns the process ids of the workers that take requests: they have
 // run init_worker and have not been told to leave.
 func (h *Host) Workers() ([]int, error) {
-	return activeWorkers(h.process.pid)
+	return WorkersOf(h.process.pid)
 }
 
 // Reload lets nginx read the configuration file anew and returns when new

@@ -121,10 +121,13 @@ func (p *process) signal(pid int, s syscall.Signal) error {
 	return nil
 }
 
-// activeWorkers returns the children of an nginx master that take requests.
+// WorkersOf returns the process ids of those children of an nginx master that
+// take requests, none if there is no such master. It may be called from any
+// goroutine.
+//
 // nginx gives a worker its title after init_worker_by_lua has run, and
 // another title when it is told to leave.
-func activeWorkers(master int) ([]int, error) {
+func WorkersOf(master int) ([]int, error) {
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", master, master))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		return nil, nil

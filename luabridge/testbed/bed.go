@@ -26,6 +26,7 @@ type Options struct {
 	Args     []string     // more flags of the plugin server
 	Carrier  string       // its flag -carrier, "" as it is by default
 	NoServer bool         // the test starts the plugin server itself
+	NoHost   bool         // the caller starts what runs the plugins, such as a Kong
 }
 
 // Config is the host's declarative file; see the package host.
@@ -33,7 +34,7 @@ type Config map[string]interface{}
 
 // Bed is a running plugin server, nginx and upstream.
 type Bed struct {
-	Host     *host.Host
+	Host     *host.Host // nil with NoHost
 	Server   *Server
 	Upstream *httptest.Server
 
@@ -66,6 +67,9 @@ func (b *Bed) start(ctx context.Context) error {
 	install := exec.CommandContext(ctx, b.options.Build.Server, "-socket", b.Socket(), "-install", b.path("lua"))
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("install plugins: %w: %s", err, out)
+	}
+	if b.options.NoHost {
+		return nil
 	}
 	if err := b.WriteConfig(b.options.Config); err != nil {
 		return err
@@ -110,6 +114,9 @@ func (b *Bed) Socket() string { return SocketIn(b.options.Dir) }
 // SocketIn is the path of the plugin server's socket in a bed with the given
 // Dir.
 func SocketIn(dir string) string { return filepath.Join(dir, "s") }
+
+// LuaPath is the folder with the modules that the plugin server installed.
+func (b *Bed) LuaPath() string { return b.path("lua") }
 
 func (b *Bed) path(name string) string { return filepath.Join(b.options.Dir, name) }
 

@@ -1,0 +1,65 @@
+package kongtest_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/kongring/kongring/luabridge/kongrun"
+	"github.com/kongring/kongring/luabridge/testbed"
+)
+
+// bed is a Kong with the plugin subject, by the bridge, on route /s.
+type bed struct {
+	*testbed.Bed
+	kong *kongrun.Kong
+	t    *testing.T
+	ctx  context.Context
+}
+
+// config has the plugin say message.
+func config(message string) kongrun.Config {
+	return kongrun.Config{"routes": list{object{
+		"name": "s", "paths": list{"/s"},
+		"plugins": list{object{"name": "subject", "config": object{"message": message}}},
+	}}}
+}
+
+// start puts a bed up until the test ends. change alters Kong's options.
+func start(t *testing.T, change func(*kongrun.Options)) *bed {
+	t.Helper()
+	ctx, dir := timeLimit(t), shortDir(t)
+	b, err := testbed.Start(ctx, testbed.Options{Build: subject, Dir: dir, NoHost: true})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.Stop(ctx)) })
+	o := kongrun.Options{
+		Dir: dir, Config: config("hello"), Plugins: []string{"subject"}, LuaPath: []string{b.LuaPath(), installed},
+	}
+	if change != nil {
+		change(&o)
+	}
+	k, err := kongrun.Start(ctx, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, k.Stop(ctx)) })
+	return &bed{b, k, t, ctx}
+}
+
+// get sends a request on a connection of its own: nginx may close a kept one at
+// the very moment of its use.
+func (b *bed) get(path string) (status int, body string, err error) {
+	r, err := http.NewRequestWithContext(b.ctx, http.MethodGet, b.kong.URL()+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	r.Close = true
+	response, err := b.Client.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), errors.Join(err, response.Body.Close())
+}
