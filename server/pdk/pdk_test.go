@@ -118,6 +118,16 @@ func TestLogEnabled(t *testing.T) {
 	require.False(t, kong.Log.Enabled(log.LevelEmerg))
 }
 
+// A header of the request to the service gets its values one by one: Kong has no
+// list for it.
+func TestAddHeaderValues(t *testing.T) {
+	tr := &transport{answer: []byte{0xc0}}
+	_, kong := open(tr)
+	require.NoError(t, kong.ServiceRequest.AddHeaderValues("h", "v", "w"))
+	const method = "kong.service.request.add_header"
+	require.Equal(t, []message{{method, false, list{"h", "v"}}, {method, false, list{"h", "w"}}}, tr.sent)
+}
+
 // methodsOf names the methods of a value of the PDK, and of values that a method
 // leads to.
 func methodsOf(name string, value reflect.Type) (names []string) {

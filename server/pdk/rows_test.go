@@ -322,8 +322,8 @@ var rows = map[string][]row{
 		"kong.service.request.enable_buffering")},
 	"ServiceRequest.SetHeaderValues": {nothing(func(k *pdk.PDK) error { return k.ServiceRequest.SetHeaderValues("h", "v", "w") },
 		"kong.service.request.set_header", "h", list{"v", "w"})},
-	"ServiceRequest.AddHeaderValues": {nothing(func(k *pdk.PDK) error { return k.ServiceRequest.AddHeaderValues("h", "v", "w") },
-		"kong.service.request.add_header", "h", list{"v", "w"})},
+	"ServiceRequest.AddHeaderValues": {nothing(func(k *pdk.PDK) error { return k.ServiceRequest.AddHeaderValues("h", "v") },
+		"kong.service.request.add_header", "h", "v")},
 
 	"ServiceResponse.GetStatus": {integer(func(k *pdk.PDK) (int, error) { return k.ServiceResponse.GetStatus() },
 		"kong.service.response.get_status")},

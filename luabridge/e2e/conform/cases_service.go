@@ -72,7 +72,7 @@ var serviceRequestCases = []testCase{
 		return k.Request.GetHeaders(-1)
 	}, lua("kong.service.request.add_header", "x-twice", "3"), lua("kong.request.get_headers", 100)),
 	set("ServiceRequest.AddHeaderValues", func(k *pdk.PDK) error { return k.ServiceRequest.AddHeaderValues("x-set", "1", "2") },
-		lua("kong.service.request.add_header", "x-set", array{"1", "2"})),
+		lua("kong.service.request.add_header", "x-set", "1"), lua("kong.service.request.add_header", "x-set", "2")),
 	set("ServiceRequest.ClearHeader", func(k *pdk.PDK) error { return k.ServiceRequest.ClearHeader("X-Twice") },
 		lua("kong.service.request.clear_header", "X-Twice")),
 	set("ServiceRequest.SetHeaders", func(k *pdk.PDK) error {

@@ -76,9 +76,15 @@ func (r Request) SetHeaderValues(name string, values ...string) error {
 	return r.Ask(wire.ServiceRequestSetHeader).String(name).Strings(values).Done()
 }
 
-// AddHeaderValues adds several values to a header of the request to the service.
+// AddHeaderValues adds several values to a header of the request to the service,
+// each with a call of its own: Kong would send "table: 0x..." for a list.
 func (r Request) AddHeaderValues(name string, values ...string) error {
-	return r.Ask(wire.ServiceRequestAddHeader).String(name).Strings(values).Done()
+	for _, value := range values {
+		if err := r.AddHeader(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AddHeader adds a value to a header of the request to the service.
