@@ -132,6 +132,8 @@ var Methods = [methodCount]Method{
 
 	ServiceSetUpstream: {Name: "kong.service.set_upstream", Go: "Service.SetUpstream",
 		Result: ResultChecked, Class: ClassChecked, Changes: FactNgxCtx, Yields: true, Phases: phaseAccess},
+	// Kong's own check of the phase lets it through in rewrite too, where it then
+	// fails for want of a balancer.
 	ServiceSetTarget: {Name: "kong.service.set_target", Go: "Service.SetTarget",
 		Result: ResultNone, Class: ClassPosted, Changes: FactNgxCtx, Phases: targetPhases},
 	ServiceSetRetries: {Name: "kong.service.set_retries", Go: "Service.SetRetries",
@@ -139,9 +141,9 @@ var Methods = [methodCount]Method{
 	ServiceSetTimeouts: {Name: "kong.service.set_timeouts", Go: "Service.SetTimeouts",
 		Result: ResultNone, Class: ClassPosted, Changes: FactNgxCtx, Phases: phaseAccess, Since: "3.8"},
 	ServiceSetTLSVerify: {Name: "kong.service.set_tls_verify", Go: "Service.SetTlsVerify",
-		Result: ResultChecked, Class: ClassChecked, Phases: targetPhases},
+		Result: ResultChecked, Class: ClassChecked, Phases: verifyPhases},
 	ServiceSetTLSVerifyDepth: {Name: "kong.service.set_tls_verify_depth", Go: "Service.SetTlsVerifyDepth",
-		Result: ResultChecked, Class: ClassChecked, Phases: targetPhases},
+		Result: ResultChecked, Class: ClassChecked, Phases: verifyPhases},
 
 	ServiceRequestSetScheme: {Name: "kong.service.request.set_scheme", Go: "ServiceRequest.SetScheme",
 		Result: ResultNone, Class: ClassPosted, Phases: beforePhases},

@@ -100,7 +100,8 @@ const (
 	writePhases    = phaseRewrite | phaseAccess | phaseResponse
 	answeredPhases = phaseResponse | phaseLog
 	beforePhases   = phaseRewrite | phaseAccess
-	targetPhases   = phaseRewrite | phaseAccess | phasePreread
+	targetPhases   = phaseAccess | phasePreread
+	verifyPhases   = targetPhases | phaseRewrite
 )
 
 // Has tells whether a phase is in the set.

@@ -15,6 +15,7 @@ local var = ngx.var
 
 local check = phase_check.check
 local ACCESS = phase_check.PHASES.access
+local REWRITE = phase_check.PHASES.rewrite
 local SET_TARGET = phase_check.SET_TARGET
 
 
@@ -64,7 +65,8 @@ end
 --- Sends the request to this host instead of the service's. It is also the
 -- Host header, unless a plugin sets that afterwards.
 -- @function kong.service.set_target
--- @phases rewrite, access, balancer
+-- @phases access, balancer; in rewrite Kong's check lets it through, and it
+-- fails because there is no balancer yet
 -- @tparam string host
 -- @tparam number port
 function _M.set_target(host, port)
@@ -79,6 +81,9 @@ function _M.set_target(host, port)
   end
 
   var.upstream_host = host
+  if ngx.ctx.KONG_PHASE == REWRITE then
+    error("attempt to index field 'balancer_data' (a nil value)", 2)
+  end
   local data = balancer_data()
   data.host, data.port = host, port
 end
