@@ -15,6 +15,7 @@ type testCase struct {
 
 	varies bool   // from request to request: only the types of the result are compared
 	pick   string // only this key of Lua's result is compared
+	raises string // what Lua raises, which ends the event
 }
 
 // luaCall is one call of a method in Lua.
@@ -44,6 +45,8 @@ func set(name string, run func(*pdk.PDK) error, calls ...luaCall) testCase {
 func (c testCase) varying() testCase { c.varies = true; return c }
 
 func (c testCase) picking(key string) testCase { c.pick = key; return c }
+
+func (c testCase) raising(text string) testCase { c.raises = text; return c }
 
 // methods are the rows of the calls.
 func (c testCase) methods() []wire.Method {

@@ -91,7 +91,7 @@ var serviceRequestCases = []testCase{
 		return text(k.Request.GetRawBody())
 	}, lua("kong.service.request.set_body", table{"a": array{1, true}}, "application/json"), lua("kong.request.get_raw_body")),
 	set("ServiceRequest.SetBody", func(k *pdk.PDK) error { return k.ServiceRequest.SetBody(table{"a": "b"}, "text/plain") },
-		lua("kong.service.request.set_body", table{"a": "b"}, "text/plain")),
+		lua("kong.service.request.set_body", table{"a": "b"}, "text/plain")).raising("unsupported content type text/plain"),
 	set("ServiceRequest.EnableBuffering", func(k *pdk.PDK) error { return k.ServiceRequest.EnableBuffering() },
 		lua("kong.service.request.enable_buffering")),
 }

@@ -42,6 +42,7 @@ type Place struct {
 // zero value, the rings, loses nothing.
 type Carrier struct {
 	NoErrors bool              // errors that Lua gives behind a nil
+	NoRaised bool              // a call that raises in Lua does not come back
 	Skip     map[string]string // methods that cannot be right, as in wire.Methods, and why
 }
 
@@ -49,6 +50,7 @@ type Carrier struct {
 // another one than that of Lua plugins, so that a place has it not.
 var Stock = Carrier{
 	NoErrors: true,
+	NoRaised: true,
 	Skip: map[string]string{
 		"Client.Authenticate":        "Kong loses arguments behind a nil",
 		"Request.GetBody":            "Kong loses arguments behind a nil, and the MIME type",
@@ -97,6 +99,10 @@ func (p Place) compare(t *testing.T, phase string, number int) {
 	if why := p.Carrier.Skip[c.name]; why != "" {
 		t.Skip("skipped: ", why)
 	}
+	if c.raises != "" {
+		p.raised(t, phase, number)
+		return
+	}
 	inGo, inLua := p.ask(t, "go", phase, number, !c.ends()), p.ask(t, "lua", phase, number, !c.ends())
 	if c.ends() {
 		inGo.answer, inLua.answer = line{}, line{}
@@ -123,13 +129,25 @@ func (p Place) compare(t *testing.T, phase string, number int) {
 	require.Equal(t, inLua.body, inGo.body, "body")
 }
 
+// raised finds out whether what raises in Lua ends the event in Go, with an error
+// for the call.
+func (p Place) raised(t *testing.T, phase string, number int) {
+	c := cases[number]
+	require.Contains(t, p.ask(t, "lua", phase, number, true).answer.Raised, c.raises)
+	inGo := p.ask(t, "go", phase, number, !p.Carrier.NoRaised)
+	require.Equal(t, http.StatusInternalServerError, inGo.status)
+	if !p.Carrier.NoRaised {
+		require.Contains(t, inGo.answer.Error, c.raises)
+	}
+}
+
 // unchecked are methods that look at no phase in Lua, and so work in the log phase
 // of a plugin in Lua: the bridge has functions for them.
 const unchecked = "kong.nginx."
 
-// raised is what a method says where it may not be called: Kong, or nginx, which
+// refusal is what a method says where it may not be called: Kong, or nginx, which
 // has no variables during a handshake.
-func raised(phase string) string {
+func refusal(phase string) string {
 	kong := "function cannot be called in " + phase + " phase"
 	if phase == "certificate" {
 		return kong + "|API disabled in the current context"
@@ -147,7 +165,7 @@ func (p Place) forbidden(t *testing.T, phase string, number int) {
 	if phase == "log" && strings.HasPrefix(m[first].Name, unchecked) {
 		return
 	}
-	why := raised(phase)
+	why := refusal(phase)
 	if m[first].Name == "kong.service.set_target" && phase == "rewrite" {
 		why = "attempt to index field 'balancer_data'"
 	}

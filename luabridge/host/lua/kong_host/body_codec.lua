@@ -174,15 +174,11 @@ end
 
 
 --- @tparam table args
--- @tparam string content_type
+-- @tparam string content_type one that has a kind
 -- @treturn string|nil the body
 -- @treturn string error where there is none, else the content type
 function _M.encode(args, content_type)
   local kind = _M.kind(content_type)
-  if not kind then
-    return nil, fmt("unsupported content type '%s'", content_type)
-  end
-
   if kind == FORM then
     local body, err = encode_form(args)
     return body, err or content_type

@@ -258,6 +258,8 @@ function _M.set_body(args, mimetype)
   if not mimetype then
     return nil, "content type was neither explicitly given as an argument " ..
                 "or received as a header"
+  elseif not body_codec.kind(mimetype) then
+    error("unsupported content type " .. mimetype, 2)
   end
 
   local body, content_type = body_codec.encode(args, mimetype)
