@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/kongring/kongring/luabridge/kongrun"
 	"github.com/kongring/kongring/luabridge/testbed"
 )
+
+// patience bounds every wait of these tests.
+const patience = 30 * time.Second
 
 // bed is a Kong with the plugin subject, by the bridge, on route /s.
 type bed struct {
@@ -62,4 +67,16 @@ func (b *bed) get(path string) (status int, body string, err error) {
 	}
 	text, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(text), errors.Join(err, response.Body.Close())
+}
+
+// listens waits for a plugin server that Kong starts.
+func listens(t *testing.T, ctx context.Context, socket string) {
+	t.Helper()
+	require.NoError(t, testbed.Eventually(ctx, patience, "a plugin server listens", func() bool {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			err = conn.Close()
+		}
+		return err == nil
+	}))
 }

@@ -35,7 +35,7 @@ func methodNames() map[string]wire.Phases {
 }
 
 // differs are the names of headers that differ between two requests.
-var differs = regexp.MustCompile(`(?i)^(date|x-kong-(request-id|.*-latency)|(x-got-)?(x-)?conform-.*)$`)
+var differs = regexp.MustCompile(`(?i)^(date|(x-got-)?(x-)?conform-.*|x-(got-)?kong-request-id|x-kong-.*-latency)$`)
 
 // scrub takes out of a value what Lua leaves out and Go gives as a zero value,
 // what depends on the side that was asked, and nothing else.

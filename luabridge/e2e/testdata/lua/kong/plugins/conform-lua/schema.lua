@@ -1,0 +1,9 @@
+return {
+  name = "conform-lua",
+  fields = {
+    { config = {
+      type = "record",
+      fields = { { out = { type = "string" } } },
+    } },
+  },
+}
