@@ -42,6 +42,18 @@ func Available() error {
 	return nil
 }
 
+// Version is the version of the Kong that Start starts.
+func Version(ctx context.Context) (string, error) {
+	if err := Available(); err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, "kong", "version").Output()
+	if err != nil {
+		return "", fmt.Errorf("kong version: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
 // Start starts Kong and returns when all of its workers take requests. If Kong
 // does not start, the error has what it said. The caller calls Stop.
 func Start(ctx context.Context, o Options) (*Kong, error) {

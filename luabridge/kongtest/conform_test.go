@@ -20,7 +20,8 @@ import (
 func TestConformance(t *testing.T) {
 	for name, args := range map[string][]string{"rings": nil, "socket": {"-carrier", "socket"}} {
 		t.Run(name, func(t *testing.T) {
-			conform.Run(t, conformancePlace(t, testbed.Options{Args: args}, nil))
+			found := conform.Run(t, conformancePlace(t, testbed.Options{Args: args}, nil))
+			t.Run("findings", func(t *testing.T) { compareFindings(t, found) })
 		})
 	}
 	t.Run("stock", func(t *testing.T) {

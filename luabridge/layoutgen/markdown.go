@@ -27,6 +27,7 @@ var hosts = []int{wire.PhaseCertificate, wire.PhaseRewrite, wire.PhaseAccess, wi
 func methodsMarkdown() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "<!-- %s -->\n", generated)
+	found := kongFindings()
 	b.WriteString(`# Methods of the PDK
 
 The table behind it is [server/wire/method_table.go](../wire/method_table.go). Class:
@@ -42,19 +43,21 @@ The table behind it is [server/wire/method_table.go](../wire/method_table.go). C
 | terminal | nothing: it is the event's last message |
 
 Phases are those of Kong, and of the plugin's handlers: C certificate, R rewrite, A access, E response, P preread, L log.
-Host: the phases in which the nginx host without Kong (luabridge/host) runs the method. Kong: the first version that has it;
-the bridge needs 3.4.
+Host: the phases in which the nginx host without Kong (luabridge/host) runs the method. `)
+	fmt.Fprintf(&b, `Kong %s: the phases in which
+`+"`make test-kong`"+` found in that Kong that a plugin in Go gets what one in Lua does. Since: the first version of
+Kong that has the method; the bridge needs 3.4.
 
-| Lua | Go | class | phases | host | Kong |
-|---|---|---|---|---|---|
-`)
+| Lua | Go | class | phases | host | Kong %s | since |
+|---|---|---|---|---|---|---|
+`, found.Version, found.Version)
 	rows := slices.Clone(wire.Methods[1:])
 	slices.SortFunc(rows, func(a, b wire.Method) int { return cmp.Compare(a.Name, b.Name) })
 	for _, m := range rows {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", m.Name, m.Go, classes[m.Class],
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", m.Name, m.Go, classes[m.Class],
 			phases(m.Phases, wire.PhaseCertificate, wire.PhaseRewrite, wire.PhaseAccess, wire.PhaseResponse,
 				wire.PhasePreread, wire.PhaseLog),
-			phases(m.Phases, hosts...), cmp.Or(m.Since, "3.4"))
+			phases(m.Phases, hosts...), phases(found.phases(m.Name), hosts...), cmp.Or(m.Since, "3.4"))
 	}
 	return b.Bytes()
 }

@@ -62,15 +62,23 @@ var Stock = Carrier{
 // patience bounds the wait for an answer in the file.
 const patience = 20 * time.Second
 
-// Run asks all questions in each phase that allows them.
-func Run(t *testing.T, p Place) {
-	asked := map[string]bool{}
+// Run asks all questions in each phase that allows them, and gives the phases in
+// which each method, by its name in Lua, did the same in Go.
+func Run(t *testing.T, p Place) map[string][]string {
+	asked, same := map[string]bool{}, map[string][]string{}
 	for _, phase := range p.Phases {
 		t.Run(phase, func(t *testing.T) {
 			for number, c := range cases {
 				if c.in(phase) {
 					asked[c.name] = true
-					t.Run(fmt.Sprintf("%s/%d", c.name, number), func(t *testing.T) { p.compare(t, phase, number) })
+					t.Run(fmt.Sprintf("%s/%d", c.name, number), func(t *testing.T) {
+						p.compare(t, phase, number)
+						for _, m := range c.methods() {
+							if !slices.Contains(same[m.Name], phase) {
+								same[m.Name] = append(same[m.Name], phase)
+							}
+						}
+					})
 				} else {
 					t.Run(fmt.Sprintf("%s/%d/forbidden", c.name, number), func(t *testing.T) { p.forbidden(t, phase, number) })
 				}
@@ -84,6 +92,7 @@ func Run(t *testing.T, p Place) {
 			}
 		}
 	})
+	return same
 }
 
 // exchange is a request with what came of it.
