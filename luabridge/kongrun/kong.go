@@ -76,6 +76,20 @@ func Start(ctx context.Context, o Options) (*Kong, error) {
 	}
 }
 
+// Check lets Kong check the declarative file without starting it: nil if Kong
+// takes it, else an error with what it says. It loads all plugins.
+func Check(ctx context.Context, o Options) error {
+	if err := Available(); err != nil {
+		return err
+	}
+	k := &Kong{options: o, proxy: "off", admin: "off"}
+	if err := errors.Join(k.Write(o.Config), k.writeConf()); err != nil {
+		return err
+	}
+	_, err := k.run(ctx, "config", "-c", k.path("kong.conf"), "parse", k.path("kong.json"))
+	return err
+}
+
 func (k *Kong) start(ctx context.Context) (err error) {
 	for _, address := range []*string{&k.proxy, &k.admin} {
 		if *address, err = freePort(); err != nil {
@@ -187,13 +201,6 @@ func (k *Kong) Workers() ([]int, error) { return host.WorkersOf(k.master) }
 func (k *Kong) ErrorLog() (string, error) {
 	text, err := os.ReadFile(k.path("prefix/logs/error.log"))
 	return string(text), err
-}
-
-// Parse lets Kong check a declarative file: nil if it takes it, else an error
-// with what it says.
-func (k *Kong) Parse(ctx context.Context, file string) error {
-	_, err := k.run(ctx, "config", "-c", k.path("kong.conf"), "parse", file)
-	return err
 }
 
 // Reload lets Kong read its files anew and returns when new workers have taken
