@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,4 +50,30 @@ func TestWaitForAttachmentEnds(t *testing.T) {
 	r, err := b.try("/wait", nil)
 	require.NoError(t, err)
 	require.Equal(t, "nil the plugin server is not attached\n", r.body)
+}
+
+// A control plane loads the handler, and looks for no server.
+func TestControlPlane(t *testing.T) {
+	b := start(t, func(o *testbed.Options) {
+		dir := filepath.Join(o.Dir, "front", "kong", "plugins", "probe")
+		require.NoError(t, os.MkdirAll(dir, 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "handler.lua"), []byte(`
+			kong.configuration = { role = "control_plane" }
+			local handler = require("kongring.handler").new {
+				name = "probe", version = "0.1", priority = 30, phases = { "access" }, socket = "/no/server",
+			}
+			local init_worker = handler.init_worker
+			function handler.init_worker() -- before that of the plugin early
+				init_worker()
+				kong.configuration.role = "data_plane"
+			end
+			return handler`), 0o644))
+		o.Host.LuaPath = []string{filepath.Join(o.Dir, "front")}
+	})
+	b.workers(1)
+	log, err := b.Host.ErrorLog()
+	require.NoError(t, err)
+	require.NotContains(t, log, "/no/server")
+	require.Equal(t, 503, b.do("nothing").status)
+	b.logged("/no/server")
 }

@@ -103,6 +103,13 @@ local function check(o)
 end
 
 
+-- Kong calls init_worker and configure on a control plane too, which has no
+-- requests, and no plugin server.
+local function has_requests()
+  return kong.configuration.role ~= "control_plane"
+end
+
+
 --- Makes a handler.
 -- @phases init
 -- @tparam table o `name`, `version`, `priority` and `phases` of the plugin,
@@ -128,13 +135,15 @@ function _M.new(o)
 
   --- Attaches the worker before its first request.
   function handler.init_worker()
-    bridge.start(o.socket, o.carrier)
+    if has_requests() then
+      bridge.start(o.socket, o.carrier)
+    end
   end
 
   --- Attaches it by the carriers that entities want as well. Kong calls this
   -- with their configs at each change.
   function handler.configure(_, configs)
-    for _, conf in ipairs(configs or {}) do
+    for _, conf in ipairs(has_requests() and configs or {}) do
       local _ = o.of[conf]
     end
   end
