@@ -27,10 +27,11 @@ type bed struct {
 }
 
 // config has the plugin say message.
-func config(message string) kongrun.Config {
+func config(message string) kongrun.Config { return configOf(object{"message": message}) }
+
+func configOf(plugin object) kongrun.Config {
 	return kongrun.Config{"routes": list{object{
-		"name": "s", "paths": list{"/s"},
-		"plugins": list{object{"name": "subject", "config": object{"message": message}}},
+		"name": "s", "paths": list{"/s"}, "plugins": list{object{"name": "subject", "config": plugin}},
 	}}}
 }
 
@@ -79,4 +80,25 @@ func listens(t *testing.T, ctx context.Context, socket string) {
 		}
 		return err == nil
 	}))
+}
+
+func (b *bed) eventually(what string, holds func() bool) {
+	b.t.Helper()
+	if err := testbed.Eventually(b.ctx, patience, what, holds); err != nil {
+		log, _ := b.kong.ErrorLog()
+		require.NoError(b.t, err, "%s", log[max(0, len(log)-4000):])
+	}
+}
+
+// answers waits until all of eight requests get the plugin's answer.
+func (b *bed) answers() {
+	b.t.Helper()
+	b.eventually("the plugin answers", func() bool {
+		for range 8 {
+			if status, _, err := b.get("/s"); err != nil || status != 200 {
+				return false
+			}
+		}
+		return true
+	})
 }
