@@ -22,6 +22,19 @@ func (s *Server) Resting() (n int) {
 	return n
 }
 
+// Draining tells whether new events are refused.
+func (s *Server) Draining() bool { return s.draining() }
+
+// Listening tells whether there is a socket.
+func (s *Server) Listening() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listener != nil
+}
+
+// SetMaster says which Kong started the server.
+func (s *Server) SetMaster(pid int) { s.master = pid }
+
 // The stream's format, for the worker's end.
 var (
 	AppendFrame = appendFrame

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 )
 
@@ -23,8 +22,7 @@ func parentToWatch(flag string) int {
 	if flag == "off" || parent <= 1 {
 		return 0
 	}
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent))
-	if flag == "auto" && (err != nil || strings.TrimSpace(string(name)) != "nginx") {
+	if flag == "auto" && nameOf(parent) != "nginx" {
 		return 0
 	}
 	return parent

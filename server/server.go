@@ -34,10 +34,13 @@ type Server struct {
 	registry *registry
 	stock    *stock
 	counters serverCounters
+	master   int // of the Kong that started this process, 0 if none did
 
 	pending chan struct{} // one token for each connection before its hello is read
 	work    sync.WaitGroup
 	drain   atomic.Bool
+
+	succeeded atomic.Bool // another server had the socket when this one was to stop
 
 	memoryRefused atomic.Bool // the last shared segment could not be made
 
@@ -113,7 +116,11 @@ func (s *Server) Serve(ctx context.Context) error {
 
 	systemd := s.manage(listener)
 	defer systemd.end()
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		s.awaitSuccessor()
+		s.succeeded.Store(listener.Replaced())
+		_ = listener.Close()
+	})
 	defer stop()
 	for {
 		conn, err := listener.Accept()

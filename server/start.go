@@ -44,15 +44,19 @@ func SocketPath(name string) string {
 // Run makes a server and serves until SIGTERM or SIGINT: then it takes no more
 // events, waits for those under way, and gives nil. It reads the command line,
 // unless the program has done so; a fault in it ends the process with status 2.
-// A server that an nginx started, as Kong does, ends without it as well: once
-// another server has taken its socket, or when nobody was attached for 10
-// seconds. The flag -watch-parent says so for any parent, or for none.
+//
+// Where Kong has started it, by pluginserver_*_start_cmd, it goes on before that,
+// up to 10 seconds, until the server that Kong starts at a reload has taken the
+// socket over. It ends without a signal as well, if an nginx started it that is
+// gone: once another server has taken its socket, or when nobody was attached for
+// 10 seconds. The flag -watch-parent says so for any parent, or for none.
 //
 // The flag -carrier=socket is [WithCarrier] with [CarrierSocket], -log-level is
-// [WithLogLevel], [Systemd] is always on, -plugin leaves one plugin of several. With -dump Run prints
-// what Kong asks for, with -install it writes what Kong loads, with -version it
-// prints the versions, with -check it does what [Check] does, and gives nil at
-// once; where Check finds something, the process ends with status 1.
+// [WithLogLevel], [Systemd] is always on, -plugin leaves one plugin of several.
+// With -dump Run prints what Kong asks for, with -install it writes what Kong
+// loads, with -version it prints the versions, with -check it does what [Check]
+// does, and gives nil at once; where Check finds something, the process ends with
+// status 1.
 func Run(opts ...Option) error {
 	parseFlags()
 	opts = slices.Concat(opts, []Option{Systemd()}, flagOptions())
@@ -75,6 +79,7 @@ func Run(opts ...Option) error {
 	case *installDir != "":
 		return s.Install(*installDir)
 	}
+	s.master = kongMaster()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	// Kong reads the log by a pipe. When its worker is gone, the next line must

@@ -151,7 +151,7 @@ func (k *stock) answerAll(conn *shm.Conn, requests <-chan *stockRequest, gone <-
 				undo()
 			}
 			k.underWay.Add(-1)
-			if err != nil {
+			if err != nil || k.succession(request) {
 				return err
 			}
 		case <-gone:
@@ -162,6 +162,16 @@ func (k *stock) answerAll(conn *shm.Conn, requests <-chan *stockRequest, gone <-
 		}
 		out = out[:0]
 	}
+}
+
+// succession tells whether a connection ends with the answer to a request,
+// because another server has taken over: Kong asks that one then, on a new
+// connection. An event was refused with the words by which Kong starts its
+// instance anew, and asks again; an instance was given all the same, since for
+// an error there Kong fails the request. Events under way go on.
+func (k *stock) succession(request *stockRequest) bool {
+	begins := request.method == "plugin.HandleEvent" || request.method == "plugin.StartInstance"
+	return begins && k.server.draining() && k.server.succeeded.Load()
 }
 
 // answer gives the result of a request, as a message; undo, if it is not nil,

@@ -183,6 +183,18 @@ func (l *Listener) Accept() (*Conn, error) {
 // Path is the path of the socket.
 func (l *Listener) Path() string { return l.path }
 
+// Replaced tells whether whoever connects to the path does not find this
+// listener any more: another server has put its socket there, or the file is
+// gone. Of a listener that was adopted it is false: its owner looks after the
+// path. It may be called from any goroutine.
+func (l *Listener) Replaced() bool {
+	if l.stat == nil {
+		return false
+	}
+	now, err := os.Lstat(l.path)
+	return err != nil || !os.SameFile(now, l.stat)
+}
+
 // Close stops listening and removes the socket file, unless another server put
 // its own there meanwhile or it was adopted. Accepted connections live on.
 func (l *Listener) Close() error {
@@ -198,7 +210,7 @@ func (l *Listener) Close() error {
 // that nobody else has, since another server may take the path over meanwhile:
 // then its file goes back.
 func (l *Listener) removeOwn() {
-	if now, err := os.Lstat(l.path); l.stat == nil || err != nil || !os.SameFile(now, l.stat) {
+	if l.stat == nil || l.Replaced() {
 		return
 	}
 	aside := temporaryFor(l.path)
