@@ -38,8 +38,15 @@ func configOf(plugin object) kongrun.Config {
 // start puts a bed up until the test ends. change alters Kong's options.
 func start(t *testing.T, change func(*kongrun.Options)) *bed {
 	t.Helper()
+	return startIn(t, testbed.Options{}, change)
+}
+
+// startIn is start with options for what is not Kong.
+func startIn(t *testing.T, more testbed.Options, change func(*kongrun.Options)) *bed {
+	t.Helper()
 	ctx, dir := timeLimit(t), shortDir(t)
-	b, err := testbed.Start(ctx, testbed.Options{Build: subject, Dir: dir, NoHost: true})
+	more.Build, more.Dir, more.NoHost = subject, dir, true
+	b, err := testbed.Start(ctx, more)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Stop(ctx)) })
 	o := kongrun.Options{
