@@ -41,8 +41,8 @@ setup: ## install the Debian packages that are missing, or say which
 	apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
-demo: setup ## the whole path on this machine, in under a minute; KEEP=1 leaves it running
-	$(GO) run ./luabridge/demo $(if $(KEEP),-keep)
+demo: setup ## the whole path on this machine, in under a minute; KEEP=1 leaves it running, HOST=kong runs a Kong
+	@$(GO) run ./luabridge/demo $(if $(KEEP),-keep) $(if $(HOST),-host $(HOST))
 
 test: setup lint unit race compat ## everything that CI runs
 

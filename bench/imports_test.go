@@ -43,7 +43,7 @@ var may = map[string][]string{
 	"luabridge/testcert":  {},
 	"luabridge/kongrun":   {"luabridge/host"},
 	"luabridge/testbed":   {"server", "luabridge", "luabridge/host"},
-	"luabridge/demo":      {"server", "luabridge/host", "luabridge/testbed"},
+	"luabridge/demo":      {"server", "luabridge/host", "luabridge/kongrun", "luabridge/testbed"},
 	"bench":               {"...", "golang.org/x/sys/unix"},
 	"bench/suite": {
 		"...", "golang.org/x/sys/unix",

@@ -1,7 +1,8 @@
 // Command demo shows kongring at work on this machine: it starts an upstream, a
 // plugin server and nginx with two workers, sends real requests through the Go
 // plugins hello and gate, kills the plugin server and a worker, and says what
-// came of it. It needs nginx with the Lua module; see make setup.
+// came of it. It needs nginx with the Lua module; see make setup. With
+// -host=kong it runs a Kong in nginx's place, where there is one on PATH.
 package main
 
 import (
@@ -13,15 +14,24 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kongring/kongring/luabridge/host"
+	"github.com/kongring/kongring/luabridge/kongrun"
 	"github.com/kongring/kongring/luabridge/testbed"
 )
 
 func main() {
 	keep := flag.Bool("keep", false, "leave everything running until Ctrl-C")
+	on := flag.String("host", "nginx", "what runs the plugins: nginx or kong")
 	flag.Parse()
+	if *on != "nginx" && *on != "kong" {
+		fmt.Fprintf(os.Stderr, "demo: -host=%s: want nginx or kong\n", *on)
+		os.Exit(2)
+	}
+	if err := kongrun.Available(); *on == "kong" && err != nil {
+		fmt.Println("skipped:", err)
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := run(ctx, *keep)
+	err := run(ctx, *on, *keep)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -30,7 +40,7 @@ func main() {
 	fmt.Println("demo: ok")
 }
 
-func run(ctx context.Context, keep bool) (err error) {
+func run(ctx context.Context, on string, keep bool) (err error) {
 	dir, err := os.MkdirTemp("", "kongring-demo-")
 	if err != nil {
 		return err
@@ -45,10 +55,7 @@ func run(ctx context.Context, keep bool) (err error) {
 	if err != nil {
 		return err
 	}
-	bed, err := testbed.Start(ctx, testbed.Options{
-		Build: build, Dir: dir, Config: config,
-		Host: host.Options{Workers: workers, LogLevel: "info"},
-	})
+	s, err := setStage(ctx, on == "kong", build, dir)
 	if err != nil {
 		return err
 	}
@@ -56,73 +63,30 @@ func run(ctx context.Context, keep bool) (err error) {
 		// Not ctx: what was started is ended also after Ctrl-C.
 		end, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if e := leaveNothing(end, bed); err == nil {
+		if e := s.leaveNothing(end); err == nil {
 			err = e
 		}
 	}()
-	say("running: upstream %s, plugin server pid %d, nginx %s with %d workers",
-		bed.Upstream.URL, bed.Server.PID(), bed.Host.URL(), workers)
+	say("running: upstream %s, plugin server pid %d, %s %s with %d workers",
+		s.Upstream.URL, s.Server.PID(), on, s.gateway.URL(), workers)
 
-	steps := []func(context.Context, *testbed.Bed) error{
+	steps := []func(context.Context, stage) error{
 		sayHello, openGate, sendBody, sendMany, printTable, killServer, killWorker,
 	}
 	for _, step := range steps {
-		if err := step(ctx, bed); err != nil {
-			log, _ := bed.Host.ErrorLog()
-			return fmt.Errorf("%w\nplugin server's log:\n%snginx's error log:\n%s", err, bed.Server.Log(), log)
+		if err := step(ctx, s); err != nil {
+			log, _ := s.gateway.ErrorLog()
+			return fmt.Errorf("%w\nplugin server's log:\n%s%s's error log:\n%s", err, s.Server.Log(), on, log)
 		}
 	}
 	if keep {
 		say("left running; end it with Ctrl-C. Try:")
-		fmt.Printf("  curl -i -H 'x-name: you' %s/hello\n", bed.Host.URL())
-		fmt.Printf("  curl -i %s/gate\n", bed.Host.URL())
-		fmt.Printf("  curl -i -H 'x-api-key: %s' %s/gate\n", key, bed.Host.URL())
+		fmt.Printf("  curl -i -H 'x-name: you' %s/hello\n", s.gateway.URL())
+		fmt.Printf("  curl -i %s/gate\n", s.gateway.URL())
+		fmt.Printf("  curl -i -H 'x-api-key: %s' %s/gate\n", key, s.gateway.URL())
 		<-ctx.Done()
 	}
 	return nil
 }
 
-const (
-	workers = 2
-	key     = "open-sesame"
-)
-
-var config = testbed.Config{
-	"plugins":  []string{"hello", "gate", "calls"},
-	"services": []interface{}{map[string]interface{}{"name": "upstream", "url": "UPSTREAM"}},
-	"routes": []interface{}{
-		map[string]interface{}{
-			"name": "hello", "paths": []string{"/hello"}, "service": "upstream",
-			"plugins": []interface{}{map[string]interface{}{
-				"name": "hello", "config": map[string]interface{}{"message": "hello from Go"},
-			}},
-		},
-		map[string]interface{}{
-			"name": "gate", "paths": []string{"/gate"}, "service": "upstream",
-			"plugins": []interface{}{map[string]interface{}{
-				"name": "gate", "config": map[string]interface{}{
-					"header": "x-api-key", "keys": map[string]string{key: "alice"},
-				},
-			}},
-		},
-	},
-}
-
 func say(format string, args ...interface{}) { fmt.Printf("* "+format+"\n", args...) }
-
-// leaveNothing ends all processes and looks that they are gone.
-func leaveNothing(ctx context.Context, bed *testbed.Bed) error {
-	pids := []int{bed.Server.PID(), bed.Host.MasterPID()}
-	if more, err := bed.Host.Workers(); err == nil {
-		pids = append(pids, more...)
-	}
-	if err := bed.Stop(ctx); err != nil {
-		return err
-	}
-	for _, pid := range pids {
-		if syscall.Kill(pid, 0) == nil {
-			return fmt.Errorf("process %d is left behind", pid)
-		}
-	}
-	return nil
-}

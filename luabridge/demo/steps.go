@@ -23,19 +23,19 @@ type answer struct {
 }
 
 // request sends one request to the host. headers are names and values in turn.
-func request(ctx context.Context, bed *testbed.Bed, path string, body []byte, headers ...string) (answer, error) {
+func request(ctx context.Context, s stage, path string, body []byte, headers ...string) (answer, error) {
 	method := http.MethodGet
 	if body != nil {
 		method = http.MethodPost
 	}
-	r, err := http.NewRequestWithContext(ctx, method, bed.Host.URL()+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, method, s.gateway.URL()+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := bed.Client.Do(r)
+	response, err := s.Client.Do(r)
 	if err != nil {
 		return answer{}, err
 	}
@@ -52,8 +52,8 @@ func expect(what string, got, want interface{}) error {
 	return nil
 }
 
-func sayHello(ctx context.Context, bed *testbed.Bed) error {
-	a, err := request(ctx, bed, "/hello/world", nil, "x-name", "Kong")
+func sayHello(ctx context.Context, s stage) error {
+	a, err := request(ctx, s, "/hello/world", nil, "x-name", "Kong")
 	if err != nil {
 		return err
 	}
@@ -64,13 +64,13 @@ func sayHello(ctx context.Context, bed *testbed.Bed) error {
 		expect("path at the upstream, less the route's", a.header.Get("x-upstream-path"), "/world"))
 }
 
-func openGate(ctx context.Context, bed *testbed.Bed) error {
-	a, err := request(ctx, bed, "/gate", nil)
+func openGate(ctx context.Context, s stage) error {
+	a, err := request(ctx, s, "/gate", nil)
 	if err != nil {
 		return err
 	}
 	say("GET /gate without a key → %d, %s: %s", a.status, a.header.Get("content-type"), a.body)
-	b, err := request(ctx, bed, "/gate", nil, "x-api-key", key)
+	b, err := request(ctx, s, "/gate", nil, "x-api-key", key)
 	if err != nil {
 		return err
 	}
@@ -83,9 +83,9 @@ func openGate(ctx context.Context, bed *testbed.Bed) error {
 		expect("key at the upstream", b.header.Get("x-got-api-key"), ""))
 }
 
-func sendBody(ctx context.Context, bed *testbed.Bed) error {
+func sendBody(ctx context.Context, s stage) error {
 	body := bytes.Repeat([]byte("kongring"), 1<<20/8)
-	a, err := request(ctx, bed, "/gate/body", body, "x-api-key", key)
+	a, err := request(ctx, s, "/gate/body", body, "x-api-key", key)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func sendBody(ctx context.Context, bed *testbed.Bed) error {
 
 // parallel sends n requests for hello at once and gives the number of each
 // status.
-func parallel(ctx context.Context, bed *testbed.Bed, n int) (map[int]int, error) {
+func parallel(ctx context.Context, s stage, n int) (map[int]int, error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	var failed error
@@ -107,7 +107,7 @@ func parallel(ctx context.Context, bed *testbed.Bed, n int) (map[int]int, error)
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			a, err := request(ctx, bed, fmt.Sprintf("/hello/%d", i), nil)
+			a, err := request(ctx, s, fmt.Sprintf("/hello/%d", i), nil)
 			if err == nil && a.status == 200 {
 				err = expect("x-hello-from-go", a.header.Get("x-hello-from-go"),
 					fmt.Sprintf("hello from Go, stranger, at /hello/%d", i))
@@ -122,10 +122,10 @@ func parallel(ctx context.Context, bed *testbed.Bed, n int) (map[int]int, error)
 	return statuses, failed
 }
 
-func sendMany(ctx context.Context, bed *testbed.Bed) error {
+func sendMany(ctx context.Context, s stage) error {
 	const n = 200
 	start := time.Now()
-	statuses, err := parallel(ctx, bed, n)
+	statuses, err := parallel(ctx, s, n)
 	if err != nil {
 		return err
 	}
@@ -135,21 +135,21 @@ func sendMany(ctx context.Context, bed *testbed.Bed) error {
 
 // printTable sends requests one after the other, once the Lua code is compiled,
 // and prints what each worker did for them.
-func printTable(ctx context.Context, bed *testbed.Bed) error {
+func printTable(ctx context.Context, s stage) error {
 	const warm, counted = 1000, 1000
 	var before server.Stats
 	for i := range warm + counted {
 		if i == warm {
 			var err error
-			if before, err = bed.Server.Stats(); err != nil {
+			if before, err = s.Server.Stats(); err != nil {
 				return err
 			}
 		}
-		if a, err := request(ctx, bed, "/hello", nil); err != nil || a.status != 200 {
+		if a, err := request(ctx, s, "/hello", nil); err != nil || a.status != 200 {
 			return errors.Join(err, expect("status", a.status, 200))
 		}
 	}
-	stats, err := bed.Server.Stats()
+	stats, err := s.Server.Stats()
 	if err != nil {
 		return err
 	}
@@ -177,10 +177,10 @@ func printTable(ctx context.Context, bed *testbed.Bed) error {
 
 // killServer shows that requests fail closed while the plugin server is gone,
 // and that its return needs no help.
-func killServer(ctx context.Context, bed *testbed.Bed) error {
-	bed.Server.Kill()
+func killServer(ctx context.Context, s stage) error {
+	s.Server.Kill()
 	start := time.Now()
-	a, err := request(ctx, bed, "/hello", nil)
+	a, err := request(ctx, s, "/hello", nil)
 	if err != nil {
 		return err
 	}
@@ -188,24 +188,24 @@ func killServer(ctx context.Context, bed *testbed.Bed) error {
 	if err := expect("status", a.status, 503); err != nil {
 		return err
 	}
-	if err := bed.StartServer(ctx); err != nil {
+	if err := s.StartServer(ctx); err != nil {
 		return err
 	}
 	start = time.Now()
 	err = testbed.Eventually(ctx, time.Second, "requests succeed again", func() bool {
-		statuses, err := parallel(ctx, bed, 8)
+		statuses, err := parallel(ctx, s, 8)
 		return err == nil && statuses[200] == 8
 	})
 	if err != nil {
 		return err
 	}
-	say("plugin server started again → 200 on all workers after %v, nginx untouched", time.Since(start).Round(time.Millisecond))
+	say("plugin server started again → 200 on all workers after %v, the gateway untouched", time.Since(start).Round(time.Millisecond))
 	return nil
 }
 
 // killWorker shows that the server frees what a dead worker held.
-func killWorker(ctx context.Context, bed *testbed.Bed) error {
-	pids, err := bed.Host.Workers()
+func killWorker(ctx context.Context, s stage) error {
+	pids, err := s.gateway.Workers()
 	if err != nil || len(pids) == 0 {
 		return errors.Join(err, errors.New("no workers"))
 	}
@@ -216,7 +216,7 @@ func killWorker(ctx context.Context, bed *testbed.Bed) error {
 	start := time.Now()
 	var stats server.Stats
 	attached := func() bool {
-		stats, err = bed.Server.Stats()
+		stats, err = s.Server.Stats()
 		for _, n := range stats.Sessions {
 			if n.PID == dead {
 				return false
@@ -234,10 +234,10 @@ func killWorker(ctx context.Context, bed *testbed.Bed) error {
 	if err != nil {
 		return err
 	}
-	statuses, err := parallel(ctx, bed, 20)
+	statuses, err := parallel(ctx, s, 20)
 	if err != nil {
 		return err
 	}
-	say("nginx's next worker attached; 20 requests → %v", statuses)
+	say("the next worker attached; 20 requests → %v", statuses)
 	return expect("statuses", statuses, map[int]int{200: 20})
 }
