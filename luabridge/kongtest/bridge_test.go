@@ -12,8 +12,13 @@ import (
 	"github.com/kongring/kongring/server"
 )
 
-// twoWorkers are Kong's options in most tests.
-func twoWorkers(o *kongrun.Options) { o.Workers = 2 }
+// twoWorkers are Kong's options in most tests. The environment goes over the
+// file, as it does for an operator.
+func twoWorkers(o *kongrun.Options) {
+	o.Workers = 2
+	o.Settings = map[string]string{"nginx_worker_processes": "1"}
+	o.Env = map[string]string{"KONG_NGINX_WORKER_PROCESSES": "2"}
+}
 
 func TestOneRequest(t *testing.T) {
 	b := start(t, nil)
