@@ -34,7 +34,7 @@
 //	one way      one side writes as fast as there is room, the other reads
 //
 // Both sides look all the time; with -sleep they are measured asleep as well:
-// each waits on an eventfd whenever there is nothing to do. Sides that sleep take
+// each waits on a socket whenever there is nothing to do. Sides that sleep take
 // turns with a ring full of frames, so that a stream of theirs is one piece.
 //
 // # Requests, events and the rest

@@ -36,7 +36,7 @@
 //     after each microsecond. A microsecond is counted in PAUSE instructions,
 //     which take from 5 to 140 cycles depending on the processor: spinUnit
 //     measures how many make one.
-//  3. Sleeps on the eventfd, after it has said so and looked once more.
+//  3. Sleeps on the doorbell, after it has said so and looked once more.
 //
 // What counts is whether looking on paid, that is, whether a frame came. After
 // lookPatience times in a row in vain it is left out but for one time in

@@ -55,7 +55,7 @@ func newConn(socket *net.UnixConn) (*Conn, error) {
 		socket: socket, raw: raw,
 	}
 	c.ring = func(fd uintptr) {
-		_, c.rang = unix.SendmsgN(int(fd), one[:1], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		_, c.rang = unix.SendmsgN(int(fd), one[:], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	}
 	return c, nil
 }
@@ -149,7 +149,7 @@ func noEOF(err error) error {
 
 // Welcome accepts the peer. w says what it is told; magic and version are
 // filled in. seg and bell, both or neither, are handed over: the peer gets
-// descriptors of its own. A private seg comes without a bell, and the peer gets
+// descriptors of its own, of bell that of its other end. A private seg comes without a bell, and the peer gets
 // its header.
 func (c *Conn) Welcome(app uint32, w Welcome, seg *Segment, bell *Bell) error {
 	w.Magic, w.Version, w.App, w.Status = Magic, Version, app, WelcomeOK
@@ -161,7 +161,7 @@ func (c *Conn) Welcome(app uint32, w Welcome, seg *Segment, bell *Bell) error {
 		return c.send(&w, nil, bytesOf(&seg.header)...)
 	}
 	return withFD(seg.file, func(segment int) error {
-		return withFD(bell.file, func(doorbell int) error {
+		return withFD(bell.peer, func(doorbell int) error {
 			return c.send(&w, unix.UnixRights(segment, doorbell))
 		})
 	})

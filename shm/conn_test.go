@@ -63,8 +63,8 @@ func TestReadHelloRefuses(t *testing.T) {
 		says string
 	}{
 		{"magic", func(h *shm.Hello) { h.Magic = 0xbad }, shm.ErrHello, "magic 0xbad, want 0x3147524b"},
-		{"version", func(h *shm.Hello) { h.Version = 99 }, shm.ErrVersion, "bridge 99.7, server 2.7"},
-		{"app", func(h *shm.Hello) { h.App = 98 }, shm.ErrVersion, "bridge 2.98, server 2.7"},
+		{"version", func(h *shm.Hello) { h.Version = 99 }, shm.ErrVersion, "bridge 99.7, server 3.7"},
+		{"app", func(h *shm.Hello) { h.App = 98 }, shm.ErrVersion, "bridge 3.98, server 3.7"},
 		{"no kind", func(h *shm.Hello) { h.Kind = 0 }, shm.ErrHello, "kind 0"},
 		{"unknown kind", func(h *shm.Hello) { h.Kind = 5 }, shm.ErrHello, "kind 5"},
 	} {

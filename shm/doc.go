@@ -26,10 +26,10 @@
 //
 // # Who wakes whom
 //
-// The creating side sleeps on a [Bell], an eventfd: a goroutine that waits is
-// parked in the runtime's poller and holds no thread. The attaching side, when
-// it is nginx, cannot watch an eventfd: it opens a second connection
-// (HelloDoorbell) and each byte on it is one ring ([Conn.Ring]).
+// The creating side sleeps on a [Bell], one of a pair of sockets: a goroutine that
+// waits is parked in the runtime's poller and holds no thread. The attaching side,
+// when it is nginx, can watch no socket but its own connections: it opens a second
+// one (HelloDoorbell) and each byte on it is one ring ([Conn.Ring]).
 //
 // # Who notices death
 //

@@ -1,6 +1,7 @@
 package shm_test
 
 import (
+	"errors"
 	"os"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/kongring/kongring/shm"
+	"github.com/kongring/kongring/shm/leaktest"
 )
 
 func TestRingBeforeWait(t *testing.T) {
@@ -36,22 +38,37 @@ func TestSeveralRingsAreOneWait(t *testing.T) {
 	require.ErrorIs(t, within(t, done), shm.ErrClosed)
 }
 
-// A peer that counts the bell up to its limit cannot stop it from waking.
+// A peer that reads no ring cannot hold who rings.
 func TestFullBellStillRings(t *testing.T) {
-	const limit = 0xfffffffffffffffe
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) // blocking
 	require.NoError(t, err)
-	_, err = unix.Write(fd, []byte{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
-	require.NoError(t, err)
-	_, err = unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	require.ErrorIs(t, err, unix.EAGAIN, "the limit is not %d", uint64(limit))
-	b := shm.OpenBell(os.NewFile(uintptr(fd), "full"))
+	b := shm.OpenBell(os.NewFile(uintptr(fds[0]), "full"))
 	defer b.Close()
-
-	rung := async(b.Ring)
-	eventually(t, func() bool { return len(rung) > 0 || parked("(*Bell).Ring") }, "nobody rings")
-	require.NoError(t, b.Wait())
+	peer := os.NewFile(uintptr(fds[1]), "peer")
+	defer peer.Close()
+	rung := async(func() (err error) {
+		for range 10000 {
+			err = errors.Join(err, b.Ring())
+		}
+		return err
+	})
 	require.NoError(t, within(t, rung))
+	n, err := peer.Read(make([]byte, 10000))
+	require.NoError(t, err)
+	require.Positive(t, n)
+	require.Less(t, n, 10000, "it never was full")
+}
+
+// A bell whose peer hung up its end rings no more, and does not keep anybody
+// busy: not by rings of the owner, nor by the end of the stream.
+func TestBellOfAPeerThatHungUp(t *testing.T) {
+	b := newBell(t)
+	control(t, shm.BellPeer(b), func(fd int) { require.NoError(t, unix.Shutdown(fd, unix.SHUT_RDWR)) })
+	require.NoError(t, b.Ring())
+	done := async(b.Wait)
+	requireParked(t, "(*Bell).Wait")
+	require.NoError(t, b.Close())
+	require.ErrorIs(t, within(t, done), shm.ErrClosed)
 }
 
 func TestBellCloseEndsWait(t *testing.T) {
@@ -72,34 +89,28 @@ func TestBellAfterClose(t *testing.T) {
 }
 
 func TestBellFlags(t *testing.T) {
-	descriptor, status := flags(t, shm.BellFile(newBell(t)))
-	require.NotZero(t, descriptor&unix.FD_CLOEXEC)
-	require.NotZero(t, status&unix.O_NONBLOCK)
+	b := newBell(t)
+	for _, file := range []*os.File{shm.BellFile(b), shm.BellPeer(b)} {
+		descriptor, status := flags(t, file)
+		require.NotZero(t, descriptor&unix.FD_CLOEXEC)
+		require.NotZero(t, status&unix.O_NONBLOCK)
+	}
 }
 
-// A bell that comes from a peer parks its waiter in the poller, even if the
-// peer made it blocking.
-func TestReceivedBellParks(t *testing.T) {
-	seg := create(t, 4096)
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	require.NoError(t, err)
-	blocking := os.NewFile(uintptr(fd), "blocking")
-	defer blocking.Close()
-	_, status := flags(t, blocking)
-	require.Zero(t, status&unix.O_NONBLOCK)
-	_, a := attach(t, shm.HelloAttach, seg, shm.OpenBell(blocking))
-
-	descriptor, status := flags(t, shm.BellFile(a.Bell))
-	require.NotZero(t, descriptor&unix.FD_CLOEXEC)
-	require.NotZero(t, status&unix.O_NONBLOCK)
-	done := async(a.Bell.Wait)
+// A peer that makes its end blocking does not make this one so: who waits can be
+// woken by Close, and who closes does not wait.
+func TestBellOfAPeerThatBlocks(t *testing.T) {
+	leaktest.Check(t)
+	seg, b := create(t, 4096), newBell(t)
+	_, a := attach(t, shm.HelloAttach, seg, b)
+	control(t, shm.BellFile(a.Bell), func(fd int) { require.NoError(t, unix.SetNonblock(fd, false)) })
+	done := async(b.Wait)
 	requireParked(t, "(*Bell).Wait")
-	_, err = blocking.Write([]byte{1, 0, 0, 0, 0, 0, 0, 0})
-	require.NoError(t, err)
+	require.NoError(t, a.Bell.Ring())
 	require.NoError(t, within(t, done))
-
-	done = async(a.Bell.Wait)
+	done = async(b.Wait)
 	requireParked(t, "(*Bell).Wait")
-	require.NoError(t, a.Bell.Close())
+	require.NoError(t, within(t, async(b.Close)))
 	require.ErrorIs(t, within(t, done), shm.ErrClosed)
+	require.NoError(t, a.Close())
 }

@@ -12,6 +12,8 @@ func FileOf(s *Segment) *os.File { return s.file }
 
 func BellFile(b *Bell) *os.File { return b.file }
 
+func BellPeer(b *Bell) *os.File { return b.peer }
+
 func SocketOf(c *Conn) *net.UnixConn { return c.socket }
 
 func NewConn(socket *net.UnixConn) (*Conn, error) { return newConn(socket) }

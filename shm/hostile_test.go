@@ -69,8 +69,8 @@ func TestAttachRefusesHeader(t *testing.T) {
 		says string
 	}{
 		{"magic", func(h *shm.Header) { h.Magic = 0xbad }, shm.ErrSegment, "magic 0xbad, want 0x3147524b"},
-		{"version", func(h *shm.Header) { h.Version = 99 }, shm.ErrVersion, "segment 99.7, this side 2.7"},
-		{"app", func(h *shm.Header) { h.App = 98 }, shm.ErrVersion, "segment 2.98, this side 2.7"},
+		{"version", func(h *shm.Header) { h.Version = 99 }, shm.ErrVersion, "segment 99.7, this side 3.7"},
+		{"app", func(h *shm.Header) { h.App = 98 }, shm.ErrVersion, "segment 3.98, this side 3.7"},
 		{"smaller than the file", func(h *shm.Header) { h.Size = 5 * 4096 }, shm.ErrSegment, "size 20480 in a file of 24576 bytes"},
 		{"larger than the file", func(h *shm.Header) { h.Size = 7 * 4096 }, shm.ErrSegment, "size 28672 in a file of 24576 bytes"},
 		{"entry size", func(h *shm.Header) { h.RegionSize = 16 }, shm.ErrSegment, "3 regions with entries of 16 bytes"},
@@ -276,7 +276,7 @@ func TestDialDescriptors(t *testing.T) {
 		kind   uint32
 		answer []byte
 		header shm.Header // of the first descriptor
-		count  int        // of descriptors; all but the first are eventfds
+		count  int        // of descriptors; all but the first are doorbells
 		split  int        // bytes that go ahead of the descriptors
 		want   error
 		says   string
@@ -290,14 +290,14 @@ func TestDialDescriptors(t *testing.T) {
 		{"late", shm.HelloAttach, goodWelcome(), h, 2, 100, shm.ErrSegment, "0 descriptors, want 2"},
 		{"with half a welcome", shm.HelloAttach, goodWelcome()[:128], h, 2, 0, io.EOF, "read welcome"},
 		{"with rubbish", shm.HelloAttach, make([]byte, 256), h, 2, 0, shm.ErrRefused, "magic 0x0"},
-		{"of another version", shm.HelloAttach, goodWelcome(), wrongApp, 2, 0, shm.ErrVersion, "segment 2.98"},
+		{"of another version", shm.HelloAttach, goodWelcome(), wrongApp, 2, 0, shm.ErrVersion, "segment 3.98"},
 		{"of no segment", shm.HelloAttach, goodWelcome(), shm.Header{}, 2, 0, shm.ErrSegment, "magic 0x0"},
 		{"for a doorbell", shm.HelloDoorbell, goodWelcome(), h, 2, 0, nil, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			leaktest.Check(t)
 			segment := forge(t, wire(&tc.header), 6*4096, allSeals)
-			bell := shm.BellFile(newBell(t))
+			bell := shm.BellPeer(newBell(t))
 			path := answer(t, func(conn *net.UnixConn, _ []byte) {
 				var rights []byte
 				control(t, segment, func(segment int) {
@@ -348,7 +348,7 @@ func TestDialTakesWelcomeInPieces(t *testing.T) {
 	bell := newBell(t)
 	path := answer(t, func(conn *net.UnixConn, _ []byte) {
 		control(t, segment, func(segment int) {
-			control(t, shm.BellFile(bell), func(bell int) {
+			control(t, shm.BellPeer(bell), func(bell int) {
 				_, _, _ = conn.WriteMsgUnix(goodWelcome()[:1], unix.UnixRights(segment, bell), nil)
 			})
 		})

@@ -7,7 +7,7 @@ import (
 
 // Version is the version of everything in this file. Two sides with different
 // versions refuse each other at the hello.
-const Version = 2
+const Version = 3
 
 // Magic starts a segment header, a hello and a welcome: "KRG1" in memory.
 const Magic = 0x3147524b
@@ -88,8 +88,8 @@ const (
 const CPUUnknown = 0xffffffff
 
 // Welcome answers a hello. With status WelcomeOK of a HelloAttach it carries
-// two file descriptors (SCM_RIGHTS): the segment's memfd and the eventfd that
-// rings the server.
+// two file descriptors (SCM_RIGHTS): the segment's memfd and the socket that rings
+// the server, with whatever is sent.
 type Welcome struct {
 	_ structs.HostLayout
 

@@ -215,8 +215,8 @@ func within[T any](t testing.TB, c <-chan T) T {
 	}
 }
 
-// requireParked waits until a goroutine in the given method sleeps in the
-// runtime's poller, which takes no thread.
+// requireParked waits until a goroutine in the given method sleeps, by the
+// poller or a channel, which takes no thread.
 func requireParked(t testing.TB, method string) {
 	t.Helper()
 	eventually(t, func() bool { return parked(method) }, "nobody parked in %s", method)
@@ -226,7 +226,8 @@ func parked(method string) bool {
 	buf := make([]byte, 1<<20)
 	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 		header, _, _ := strings.Cut(stack, "\n")
-		if strings.Contains(header, "[IO wait") && strings.Contains(stack, "/shm."+method+"(") {
+		if (strings.Contains(header, "[IO wait") || strings.Contains(header, "[chan receive")) &&
+			strings.Contains(stack, "/shm."+method+"(") {
 			return true
 		}
 	}

@@ -74,7 +74,7 @@ func TestAttachSocketRefusesHeader(t *testing.T) {
 		says string
 	}{
 		"magic":   {func(h *shm.Header) { h.Magic = 1 }, shm.ErrSegment, "magic 0x1"},
-		"version": {func(h *shm.Header) { h.App = 98 }, shm.ErrVersion, "segment 2.98"},
+		"version": {func(h *shm.Header) { h.App = 98 }, shm.ErrVersion, "segment 3.98"},
 		"size":    {func(h *shm.Header) { h.Size = 1 << 31 }, shm.ErrSegment, "size 2147483648 in a file of 8192 bytes"},
 		"region":  {func(h *shm.Header) { h.Regions[0].Size = 1 << 20 }, shm.ErrSegment, "region 0"},
 	} {

@@ -110,21 +110,23 @@ func (b *bed) pair(f *figure) (ns float64, err error) {
 			return 0, err
 		}
 	}
-	var bells [2]*os.File
+	var bells, ringers [2]*os.File // of each side, and what rings it
 	for i := range bells {
-		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+		fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
-			return 0, fmt.Errorf("eventfd: %w", err)
+			return 0, fmt.Errorf("socketpair: %w", err)
 		}
-		bells[i] = os.NewFile(uintptr(fd), "doorbell")
+		bells[i] = os.NewFile(uintptr(fds[0]), "doorbell")
 		defer bells[i].Close()
+		ringers[i] = os.NewFile(uintptr(fds[1]), "doorbell")
+		defer ringers[i].Close()
 	}
 	sides := [2]*exec.Cmd{b.part(f, 0, f.first, false), b.part(f, 1, f.second, f.lua)}
 	var out bytes.Buffer
 	sides[0].Stdout = &out
 	for i, cmd := range sides {
 		cmd.Stderr = os.Stderr
-		cmd.ExtraFiles = []*os.File{b.memory, bells[1-i], bells[i]}
+		cmd.ExtraFiles = []*os.File{b.memory, ringers[1-i], bells[i]}
 		if err := startOn(b.cpus[i], cmd); err != nil {
 			if i == 1 {
 				_ = sides[0].Process.Kill()

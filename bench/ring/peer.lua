@@ -12,7 +12,7 @@ ffi.cdef [[
   void *mmap(void *addr, size_t length, int prot, int flags, int fd,
              int64_t offset);
   long read(int fd, void *buf, size_t count);
-  long write(int fd, const void *buf, size_t count);
+  long send(int fd, const void *buf, size_t count, int flags);
   struct bench_pollfd { int fd; short events; short revents; };
   int poll(struct bench_pollfd *fds, unsigned long nfds, int timeout);
 ]]
@@ -37,21 +37,22 @@ local consumer = assert(ring.consumer(mem, size))
 local producer = assert(ring.producer(mem + second, size))
 
 
-local one = ffi.new("uint64_t[1]", 1)
-local count = ffi.new("uint64_t[1]")
+local QUIETLY = 0x4040 -- MSG_DONTWAIT, MSG_NOSIGNAL
+local one = ffi.new("uint8_t[1]", 1)
+local rings = ffi.new("uint8_t[64]")
 local pollfd = ffi.new("struct bench_pollfd[1]", { { OURS, 1, 0 } })
 
 
 local function rouse(claimed)
   if claimed then
     assert(sleeps, "somebody sleeps")
-    C.write(THEIRS, one, 8)
+    C.send(THEIRS, one, 1, QUIETLY)
   end
 end
 
 
 local function doze()
-  while C.read(OURS, count, 8) ~= 8 do
+  while C.read(OURS, rings, 64) < 0 do
     C.poll(pollfd, 1, -1)
   end
 end

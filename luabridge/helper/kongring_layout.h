@@ -21,7 +21,7 @@
 #define KONGRING_START 0xffffff00u
 
 /* Segment, hello and welcome */
-#define KONGRING_VERSION 2u
+#define KONGRING_VERSION 3u
 #define KONGRING_MAGIC 0x3147524bu
 #define KONGRING_MAX_REGIONS 8u
 #define KONGRING_HEADER_SIZE 4096u

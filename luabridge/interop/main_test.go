@@ -175,18 +175,17 @@ func handOver(t *testing.T, seg *shm.Segment, bell *shm.Bell) []*os.File {
 	return files
 }
 
-// newEventfd makes a bell that rings another process, and the descriptor to
-// give to it.
-func newEventfd(t *testing.T) (*shm.Bell, *os.File) {
+// newRinger makes a bell that rings another process, and the descriptor to give
+// to it.
+func newRinger(t *testing.T) (*shm.Bell, *os.File) {
 	t.Helper()
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	require.NoError(t, err)
-	// Non-blocking already, so that os.File leaves its mode alone when exec
-	// asks for the descriptor.
-	file := os.NewFile(uintptr(fd), "eventfd")
-	bell := shm.OpenBell(file)
+	bell := shm.OpenBell(os.NewFile(uintptr(fds[0]), "ringer"))
 	t.Cleanup(func() { require.NoError(t, bell.Close()) })
-	return bell, file
+	theirs := os.NewFile(uintptr(fds[1]), "rung")
+	t.Cleanup(func() { require.NoError(t, theirs.Close()) })
+	return bell, theirs
 }
 
 // watch calls giveUp when progress stands still for too long: a wake-up was

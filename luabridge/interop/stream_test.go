@@ -316,7 +316,7 @@ func TestStreamLuaGo(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			seg, bell := newSegment(t, 1, capacity), newBell(t)
-			luaBell, luaFile := newEventfd(t)
+			luaBell, luaFile := newRinger(t)
 			files := append(handOver(t, seg, bell), luaFile)
 			const seed = 3003
 			lua := start(t, luajit(t, "stream.lua", files, tc.lua, seed, n, int(patience.Milliseconds())))

@@ -30,7 +30,7 @@ local LOOK = 0.001
 local _M = {}
 
 
--- What wakes the server's reader: an eventfd, or the pump's semaphore, since
+-- What wakes the server's reader: a socket, or the pump's semaphore, since
 -- the pump is who reads the ring then.
 local Bell = {}
 Bell.__index = Bell

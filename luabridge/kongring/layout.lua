@@ -270,7 +270,7 @@ local _M = {
   START = 0xffffff00,
 
   -- Segment, hello and welcome
-  VERSION = 2,
+  VERSION = 3,
   MAGIC = 0x3147524b,
   MAX_REGIONS = 8,
   HEADER_SIZE = 4096,

@@ -1,9 +1,9 @@
 --- The system calls that ngx_lua does not have, through FFI.
 --
 -- Purpose: a Unix socket that carries descriptors, memory that two processes
--- share, and the eventfd that rings the plugin server. None of these calls
--- blocks: sockets are non-blocking, and an eventfd's count never gets near its
--- limit.
+-- share, and the socket that rings the plugin server. None of these calls
+-- blocks, whatever the server handed over: each says itself that it does not
+-- wait.
 --
 -- Called by: attach.lua and the parts of session. Phases: all.
 --
@@ -41,7 +41,6 @@ if not pcall(ffi.typeof, "struct kongring_msghdr") then
     ptrdiff_t kongring_recv(int, void *, size_t, int) __asm__("recv");
     ptrdiff_t kongring_recvmsg(int, struct kongring_msghdr *, int)
       __asm__("recvmsg");
-    ptrdiff_t kongring_write(int, const void *, size_t) __asm__("write");
     int kongring_close(int) __asm__("close");
     int64_t kongring_lseek(int, int64_t, int) __asm__("lseek");
     int kongring_fcntl(int, int, ...) __asm__("fcntl");
@@ -189,13 +188,14 @@ function _M.hung_up(fd)
 end
 
 
-local one = ffi.new("uint64_t[1]", 1)
+local one = ffi.new("uint8_t[1]", 1)
 
 
---- Rings an eventfd.
+--- Rings the server. A socket that is full rings already; what is no socket
+-- rings nobody.
 -- @phases all
 function _M.ring(fd)
-  C.kongring_write(fd, one, 8)
+  C.kongring_send(fd, one, 1, bor(MSG_DONTWAIT, MSG_NOSIGNAL))
 end
 
 

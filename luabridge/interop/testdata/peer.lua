@@ -18,7 +18,7 @@ ffi.cdef [[
   struct pollfd { int fd; short events; short revents; };
   int poll(struct pollfd *fds, unsigned long nfds, int timeout);
   intptr_t read(int fd, void *buf, size_t count);
-  intptr_t write(int fd, const void *buf, size_t count);
+  intptr_t send(int fd, const void *buf, size_t count, int flags);
   int memcmp(const void *a, const void *b, size_t n);
   int sched_yield(void);
   char *strerror(int errnum);
@@ -61,14 +61,15 @@ function _M.map()
 end
 
 
-local one = ffi.new("uint64_t[1]", 1)
-local count = ffi.new("uint64_t[1]")
+local QUIETLY = 0x4040 -- MSG_DONTWAIT, MSG_NOSIGNAL
+local one = ffi.new("uint8_t[1]", 1)
+local rings = ffi.new("uint8_t[64]")
 local fds = ffi.new("struct pollfd[1]", { { fd = WAIT, events = POLLIN } })
 
 
 -- Rings the Go side.
 function _M.ring()
-  if C.write(RING, one, 8) ~= 8 then
+  if C.send(RING, one, 1, QUIETLY) ~= 1 and ffi.errno() ~= EAGAIN then
     fail("ring")
   end
 end
@@ -81,7 +82,7 @@ function _M.wait(milliseconds)
       error("nobody rings")
     end
   end
-  if C.read(WAIT, count, 8) ~= 8 and ffi.errno() ~= EAGAIN then
+  if C.read(WAIT, rings, 64) < 0 and ffi.errno() ~= EAGAIN then
     fail("read")
   end
 end
