@@ -25,6 +25,10 @@ func TestLuaPrefetch(t *testing.T) { runSpec(t, "spec/prefetch_spec.lua", 3) }
 // TestLuaSubsystem looks at what differs in nginx's stream subsystem, without it.
 func TestLuaSubsystem(t *testing.T) { runSpec(t, "spec/subsystem_spec.lua", 4) }
 
+// TestLuaSys runs the Lua twins of cases of the package shm: what a server hands
+// over.
+func TestLuaSys(t *testing.T) { runSpec(t, "spec/sys_spec.lua", 17) }
+
 // runSpec runs a spec that prints a line for each of its cases.
 func runSpec(t *testing.T, path string, want int) {
 	t.Helper()

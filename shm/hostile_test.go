@@ -144,6 +144,16 @@ func TestAttachRefusesFile(t *testing.T) {
 			"file of 2147487744 bytes"},
 		{"size wraps round", func(t *testing.T) *os.File { return forge(t, header, 1<<32+6*4096, allSeals) },
 			"file of 4294991872 bytes"},
+		{"huge pages", func(t *testing.T) *os.File {
+			fd, err := unix.MemfdCreate("kongring-forged", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_HUGETLB)
+			if err != nil {
+				t.Skipf("skipped: no huge pages here: %v", err)
+			}
+			require.NoError(t, unix.Ftruncate(fd, 1<<30))
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, allSeals)
+			require.NoError(t, err)
+			return os.NewFile(uintptr(fd), "huge")
+		}, "not in ordinary memory"},
 		{"plain file", func(t *testing.T) *os.File {
 			file, err := os.Create(socketPath(t))
 			require.NoError(t, err)

@@ -3,7 +3,6 @@ package shm
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -135,14 +134,6 @@ func seal(fd int) error {
 	return nil
 }
 
-func mapFile(fd int, size uint32) ([]byte, error) {
-	mem, err := unix.Mmap(fd, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
-	if err != nil {
-		return nil, fmt.Errorf("mmap: %w", err)
-	}
-	return mem, nil
-}
-
 // Attach maps the segment in file, which it owns from then on: it is closed
 // with the segment, or before an error returns. app is what the header has to
 // say. The error wraps ErrVersion when versions differ, else ErrSegment when
@@ -183,11 +174,18 @@ func check(fd int, app uint32) (*Segment, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, fmt.Errorf("stat: %w", err)
 	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return nil, fmt.Errorf("statfs: %w", err)
+	}
+	if fs.Type != unix.TMPFS_MAGIC { // huge pages run out, and kill who touches them
+		return nil, fmt.Errorf("%w: not in ordinary memory, but a file system of type %#x", ErrSegment, fs.Type)
+	}
 	if st.Size < HeaderSize || st.Size > 1<<31 {
 		return nil, fmt.Errorf("%w: file of %d bytes", ErrSegment, st.Size)
 	}
 	mem, err := mapFile(fd, uint32(st.Size))
-	if errors.Is(err, fs.ErrPermission) { // sealed against writes, or opened for reading
+	if errors.Is(err, os.ErrPermission) { // sealed against writes, or opened for reading
 		return nil, fmt.Errorf("%w: %w", ErrSegment, err)
 	}
 	if err != nil {
@@ -195,7 +193,7 @@ func check(fd int, app uint32) (*Segment, error) {
 	}
 	h := *headerAt(mem) // read once; everything below looks at the copy
 	if err := h.check(uint32(st.Size), app); err != nil {
-		_ = unix.Munmap(mem)
+		_ = unmapFile(mem)
 		return nil, err
 	}
 	return &Segment{header: h, mem: mem}, nil
@@ -257,7 +255,7 @@ func (s *Segment) Close() error {
 		s.mem = nil
 		return nil
 	}
-	err := unix.Munmap(s.mem)
+	err := unmapFile(s.mem)
 	s.mem = nil
 	return errors.Join(err, s.file.Close())
 }

@@ -15,6 +15,7 @@
 
 local bit = require "bit"
 local ffi = require "ffi"
+local layout = require "kongring.layout"
 
 
 local C = ffi.C
@@ -44,6 +45,7 @@ if not pcall(ffi.typeof, "struct kongring_msghdr") then
     int kongring_close(int) __asm__("close");
     int64_t kongring_lseek(int, int64_t, int) __asm__("lseek");
     int kongring_fcntl(int, int, ...) __asm__("fcntl");
+    int kongring_fstatfs(int, long *) __asm__("fstatfs");
     void *kongring_mmap(void *, size_t, int, int, int, int64_t)
       __asm__("mmap");
     int kongring_munmap(void *, size_t) __asm__("munmap");
@@ -62,11 +64,22 @@ local AF_UNIX, SOL_SOCKET, SCM_RIGHTS = 1, 1, 1
 local SOCK_STREAM_CLOEXEC_NONBLOCK = bor(1, 0x80000, 0x800)
 local MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
 local MSG_CTRUNC, MSG_CMSG_CLOEXEC = 0x8, 0x40000000
-local PROT_READ_WRITE, MAP_SHARED_POPULATE = 3, bor(1, 0x8000)
+local PROT_NONE, PROT_READ_WRITE = 0, 3
+local MAP_SHARED_POPULATE_FIXED = bor(1, 0x8000, 0x10)
+local MAP_NOTHING = bor(2, 0x20, 0x4000) -- private, anonymous, no reserve
 local F_GET_SEALS, SEALS = 1034, 0x7 -- seal, shrink, grow
+local TMPFS, STATFS_SIZE = 0x01021994, 120
 local SEEK_END = 2
 local EAGAIN, ECONNREFUSED, ENOENT = 11, 111, 2
 local PATH_MAX = 107
+
+-- bytes on either side of a mapping that nobody may touch: the largest page
+-- that the two architectures have
+local GUARD = 64 * 1024
+
+-- bytes of a segment at most: two rings as large as they can be, counters, and
+-- the ends of their pages
+local MOST = 2 * (layout.CONTROL_SIZE + layout.MAX_CAPACITY) + 64 * 1024
 
 
 local _M = {}
@@ -206,7 +219,17 @@ function _M.close(fd)
 end
 
 
---- Maps the memory of a sealed file.
+local file_system = ffi.new("long[?]", STATFS_SIZE / 8) -- its type comes first
+
+
+-- bytes of a mapping with its guards
+local function guarded(size)
+  return math.ceil(size / GUARD) * GUARD + 2 * GUARD
+end
+
+
+--- Maps the memory of a sealed file, between guards: who gets past either end
+-- dies there, and reads or writes nothing.
 -- @phases all
 -- @treturn cdata|nil uint8_t pointer to it
 -- @treturn number|string its size in bytes, or what is wrong with the file
@@ -215,23 +238,34 @@ function _M.map(fd)
   if seals < 0 or bit.band(seals, SEALS) ~= SEALS then
     return nil, "the segment is not sealed: its peer could take pages away"
   end
+  if C.kongring_fstatfs(fd, file_system) ~= 0 or file_system[0] ~= TMPFS then
+    return nil, "the segment is not in ordinary memory, which never runs out"
+  end
   local size = tonumber(C.kongring_lseek(fd, 0, SEEK_END))
-  if size <= 0 or size > 2 ^ 31 then
-    return nil, "the segment has " .. size .. " bytes"
+  if size <= 0 or size > MOST then
+    return nil, "the segment has " .. size .. " bytes, the limit is " .. MOST
   end
-  local mem = C.kongring_mmap(nil, size, PROT_READ_WRITE, MAP_SHARED_POPULATE,
-                              fd, 0)
-  if ffi.cast("intptr_t", mem) == -1 then
-    return nil, errno("failed to map the segment")
+  local room = guarded(size)
+  local start = C.kongring_mmap(nil, room, PROT_NONE, MAP_NOTHING, -1, 0)
+  if ffi.cast("intptr_t", start) == -1 then
+    return nil, errno("failed to find room for the segment")
   end
-  return ffi.cast("uint8_t *", mem), size
+  local mem = ffi.cast("uint8_t *", start) + GUARD
+  if ffi.cast("intptr_t", C.kongring_mmap(mem, size, PROT_READ_WRITE,
+                                          MAP_SHARED_POPULATE_FIXED, fd,
+                                          0)) == -1 then
+    local err = errno("failed to map the segment")
+    C.kongring_munmap(start, room)
+    return nil, err
+  end
+  return mem, size
 end
 
 
 --- Unmaps memory that `map` gave.
 -- @phases all
 function _M.unmap(mem, size)
-  C.kongring_munmap(mem, size)
+  C.kongring_munmap(mem - GUARD, guarded(size))
 end
 
 
