@@ -17,7 +17,7 @@ PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kong unit race compat fuzz model lint generate build install clean \
-        bench bench-quick bench-ring soak
+        bench bench-quick bench-ring soak hostile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	  echo "== $$package $$target"; \
 	  $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 	done
+
+hostile: build ## millions of lies to either side, and what came of them; LIES=percent (100)
+	KONGRING_HOSTILE=$(or $(LIES),100) $(GO) test -v -count=1 -timeout 60m -run 'Storm' ./server ./luabridge/e2e
 
 model: setup ## check the Promela models of ring and sessions, and that each broken rule is found
 	$(GO) test -v -count=1 ./ring/model

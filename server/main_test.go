@@ -23,6 +23,7 @@ var roles = map[string]func(socket string) error{
 	"parent":    playParent,
 	"child":     playChild,
 	"no memory": playServerWithoutMemory,
+	"victim":    playVictim,
 }
 
 func TestMain(m *testing.M) {
