@@ -29,6 +29,9 @@ func TestLuaSubsystem(t *testing.T) { runSpec(t, "spec/subsystem_spec.lua", 4) }
 // over.
 func TestLuaSys(t *testing.T) { runSpec(t, "spec/sys_spec.lua", 17) }
 
+// TestLuaWait looks at a server that keeps a worker busy.
+func TestLuaWait(t *testing.T) { runSpec(t, "spec/wait_spec.lua", 1) }
+
 // runSpec runs a spec that prints a line for each of its cases.
 func runSpec(t *testing.T, path string, want int) {
 	t.Helper()

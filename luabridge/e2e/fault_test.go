@@ -93,6 +93,32 @@ func TestSlowHandlerMeetsItsDeadline(t *testing.T) {
 	})
 }
 
+// A handler that calls without end, and a server that does, keep neither the
+// worker nor their request for longer than the event's time.
+func TestHandlerThatAsksForEver(t *testing.T) {
+	b := start(t, func(o *testbed.Options) {
+		handlerOf(t, o, "timeout = 0.5")
+		o.Args = append(o.Args, "-sync")
+	})
+	b.answers()
+	b.Client.Timeout = patience // of a worker that does nothing else
+	done := make(chan reply, 1)
+	go func() {
+		r, err := b.try("/direct", nil, "x-do", "ask-forever")
+		require.NoError(t, err)
+		done <- r
+	}()
+	for len(done) == 0 {
+		r, err := b.try("/none", nil)
+		require.NoError(t, err)
+		require.NotZero(t, r.status)
+	}
+	r := <-done
+	require.Equal(t, 504, r.status, r.body)
+	b.logged("probe: asks no more: the event is over")
+	b.answers()
+}
+
 func TestForbiddenCallFailsTheEvent(t *testing.T) {
 	b := start(t, nil)
 	r := b.do("forbidden")

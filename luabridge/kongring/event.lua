@@ -140,7 +140,8 @@ local function converse(session, slot, generation)
     kind, err = go_on(session, slot, generation)
   end
   if kind == TYPE_CALL then
-    while kind == TYPE_CALL and not session.closed do
+    while kind == TYPE_CALL and not session.closed and
+          now() < slot.deadline do
       kind, err = go_on(session, slot, generation)
     end
   end
@@ -149,7 +150,8 @@ local function converse(session, slot, generation)
   elseif kind == TYPE_EXIT then
     return exit(session, slot, generation)
   end
-  return give_up(session, slot, generation, err or session.closed)
+  return give_up(session, slot, generation,
+                 err or session.closed or "timeout")
 end
 
 

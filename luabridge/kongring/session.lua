@@ -96,6 +96,7 @@ function _M.new(attachment, ticks_per_us)
     ticks_per_us = ticks_per_us,
     unpaid = 0, -- spins in a row that found nothing
     skipped = 0, -- spins left out since then
+    streak = 0, -- answers in a row that came during a spin
 
     spares = spares.new(), -- memory of long messages
     slots = {}, -- by number

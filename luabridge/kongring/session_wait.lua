@@ -28,6 +28,12 @@ local SPIN_US = 10
 local SPIN_PATIENCE = 8
 local SPIN_PROBE = 16
 
+-- Answers in a row that came while this side looked on, after which it yields
+-- all the same: a plugin that asks without end, or a server that lies, would
+-- have the worker to itself, and its deadline would never come, since nginx's
+-- clock stands still meanwhile.
+local SPIN_STREAK = 256
+
 -- Rules of the look: while requests wait, a light thread looks into the ring
 -- once per turn of nginx's loop, which costs less than being rung. After so
 -- many turns that brought nothing it lets the worker sleep; after so many such
@@ -60,6 +66,7 @@ local function spin(self, own)
     return false
   end
   self.unpaid = 0
+  self.streak = self.streak + 1
   c.spins_paid = c.spins_paid + 1
   return self:take(own)
 end
@@ -260,7 +267,8 @@ function _M:await(slot, generation)
     return await_on(self, slot, generation)
   end
   local posted = self.posted
-  if self.open_count - posted == 1 and not self:wake_server() then
+  if self.open_count - posted == 1 and self.streak < SPIN_STREAK and
+     not self:wake_server() then
     local found, err = spin(self, slot)
     if found == false and self.posted < posted then
       found, err = spin(self, slot) -- it was another's, that nobody waits for
@@ -271,6 +279,7 @@ function _M:await(slot, generation)
       return nil, err
     end
   end
+  self.streak = 0
   -- others are under way: what comes while this one yields is for all of them
   if arrange_wake(self) then
     local left = slot.deadline - now()

@@ -99,6 +99,14 @@ var actions = map[string]func(kong *pdk.PDK, arg string){
 			log.Print("probe: the context was cancelled")
 		}
 	},
+	"ask-forever": func(kong *pdk.PDK, _ string) {
+		for {
+			if _, err := kong.Request.GetPath(); err != nil {
+				log.Print("probe: asks no more: ", err)
+				return
+			}
+		}
+	},
 	"exit-then-call": func(kong *pdk.PDK, _ string) {
 		kong.Response.Exit(418, []byte("short"), map[string][]string{"x-exit": {"yes"}})
 		_, err := kong.Request.GetPath()
