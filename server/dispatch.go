@@ -50,6 +50,12 @@ func (s *slot) occupy(head wire.Head) error {
 	return nil
 }
 
+// maxUnfinished bounds the events of a session, of all plugins, that have a handler, or whose end
+// waits to be sent. They are more than its slots where handlers outlive what they
+// were called for; each is a goroutine, so a worker that begins events without
+// end, and reads nothing, comes to one.
+const maxUnfinished = wire.MaxSlots
+
 // beginEvent takes an EVENT in. One that cannot run is answered at once.
 func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, error) {
 	n := r.session
@@ -64,6 +70,10 @@ func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, er
 	in, err := n.instanceFor(head)
 	if err != nil {
 		return nil, r.refuse(head, err)
+	}
+	if n.events.Load() >= maxUnfinished {
+		n.rings.counters.Overloads++
+		return nil, r.refuse(head, refused(errBusy, "%d events have not come to their end: that is the limit", maxUnfinished))
 	}
 	if !in.load.enter(in.plugin, head.Code) {
 		n.rings.counters.Overloads++

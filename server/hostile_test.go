@@ -258,6 +258,19 @@ var lies = []struct {
 			}
 		}
 	}, "consumed position 0x123458 is not between"},
+	{"ends of events that it never reads", func(_ *server.Server, w *worker) {
+		if testing.Short() {
+			w.t.Skip("takes some seconds: each handler waits for room until the reader goes on without it")
+		}
+		in := w.instance("scripted", `{}`)
+		for range 3 * wire.MaxSlots { // in one slot: each gives the one before up
+			head := w.head(wire.TypeEvent, 7)
+			head.Code, head.Arg = wire.PhaseAccess, in
+			if w.sendFrame(wire.AppendHead(nil, head), false) != nil {
+				return // closed already
+			}
+		}
+	}, "4097 replies wait to be read, the limit is 4096"},
 	{"replies that it never reads", func(_ *server.Server, w *worker) {
 		for i := range 2 * wire.MaxSlots {
 			head := w.head(wire.TypeEvent, uint16(i%wire.MaxSlots))
