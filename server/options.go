@@ -110,7 +110,7 @@ func WithCarrier(c Carrier) Option {
 // call. A longer one fails that call. 64 MiB unless set.
 func WithMaxMessage(bytes int) Option {
 	return func(o *options) error {
-		if bytes < 1<<10 || bytes > 1<<30 {
+		if bytes < 1<<10 || bytes > wire.MaxMessage {
 			return fmt.Errorf("message limit %d: want 1 KiB to 1 GiB", bytes)
 		}
 		o.maxMessage = bytes

@@ -286,6 +286,9 @@ func TestServerThatLies(t *testing.T) {
 		{"unknown slot", "type 8 for slot 77, which was never opened", func(_ []byte, p *ring.Producer) {
 			_, _ = p.Write(head(wire.TypeDone, 77, 1), false)
 		}},
+		{"profile of no instance", "profile of instance 9, which was never started", func(_ []byte, p *ring.Producer) {
+			_, _ = p.Write(append(wire.AppendHead(nil, wire.Head{Type: wire.TypeProfile, Arg: 9}), make([]byte, 10)...), false)
+		}},
 		{"wrong type", "type 4 for a start in slot 1", func(_ []byte, p *ring.Producer) {
 			_, _ = p.Write(head(wire.TypeEvent, 1, 1), false)
 		}},

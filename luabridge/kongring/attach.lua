@@ -18,7 +18,9 @@ local turn = require "kongring.turn"
 local versions = require "kongring.versions"
 
 
+local concat = table.concat
 local fmt = string.format
+local max = math.max
 
 
 -- how long a server may take for its welcome, in seconds, and how often this
@@ -75,6 +77,10 @@ local function refusal(w)
     local n = math.min(w.reason_size, ffi.sizeof(w.reason))
     return "the server refused: " .. ffi.string(w.reason, n),
            w.status == layout.WELCOME_NO_MEMORY
+  end
+  if w.limit > layout.MAX_MESSAGE then
+    return fmt("the server allows messages of %d bytes, the limit is %d",
+               w.limit, layout.MAX_MESSAGE)
   end
 end
 
@@ -205,7 +211,9 @@ end
 -- Makes a segment like the one with this header, in memory of this worker. The
 -- garbage collector takes it when the table is gone.
 local function imitate(header, size, session)
-  local err = fault(header, size, session)
+  local err = size > sys.SEGMENT_MOST and
+              fmt("%d bytes, the limit is %d", size, sys.SEGMENT_MOST) or
+              fault(header, size, session)
   if err then
     return nil, "the segment's header is wrong: " .. err
   end
@@ -280,6 +288,28 @@ function _M.attach(path)
 end
 
 
+-- Reads so many bytes, within PATIENCE in all: a cosocket's own timeout begins
+-- anew with each byte. Gives nil, an error and what came where that is less.
+local function receive_in_time(socket, n)
+  local deadline = ngx.now() + PATIENCE
+  local parts, got = {}, 0
+  while got < n do
+    local left = deadline - ngx.now()
+    if left <= 0 then
+      return nil, "timeout", concat(parts)
+    end
+    socket:settimeouts(PATIENCE * 1000, PATIENCE * 1000, max(left * 1000, 1))
+    local text, err = socket:receiveany(n - got)
+    if not text then
+      return nil, err, concat(parts)
+    end
+    parts[#parts + 1] = text
+    got = got + #text
+  end
+  return concat(parts)
+end
+
+
 -- says hello over a cosocket; gives it and the welcome
 local function greet(path, h)
   local socket = ngx.socket.tcp()
@@ -291,7 +321,7 @@ local function greet(path, h)
   ok, err = socket:send(ffi.string(h, layout.HELLO_SIZE))
   local text, part
   if ok then
-    text, err, part = socket:receive(layout.WELCOME_SIZE)
+    text, err, part = receive_in_time(socket, layout.WELCOME_SIZE)
   end
   local w = ffi.new("kongring_welcome")
   if text then
@@ -323,7 +353,7 @@ function _M.attach_socket(path)
     return nil, w
   end
   local header = ffi.new("kongring_header")
-  local text, err = socket:receive(ffi.sizeof(header))
+  local text, err = receive_in_time(socket, ffi.sizeof(header))
   local segment
   if text then
     ffi.copy(header, text, #text)

@@ -45,6 +45,9 @@ local exiting = ngx.worker.exiting
 -- seconds between two tries to attach: the first and the longest
 local BACK_OFF_MIN, BACK_OFF_MAX = 0.01, 0.25
 
+-- seconds that a session has to last to be a good one
+local SOUND = 1
+
 -- seconds that a request waits for an attachment that is being made
 local ATTACH_WAIT = 1
 
@@ -102,6 +105,18 @@ local function report_down(self, err, absent)
 end
 
 
+-- Judges a session that is over or replaced. Where sessions come and go the
+-- next attachment waits: a server that lies, or dies as soon as it runs, is
+-- asked less and less often.
+local function judge(self, session)
+  if now() - session.born >= SOUND then
+    self.unsound = 0
+  else
+    self.unsound = min(max(2 * self.unsound, BACK_OFF_MIN), BACK_OFF_MAX)
+  end
+end
+
+
 -- makes a session, with an open doorbell where there is no pump
 local function connect(self)
   local attachment, err, absent = carrier.attach(self)
@@ -151,6 +166,10 @@ end
 -- attaches, with a back-off, until there is a session or the worker exits
 local function attach_patiently(self)
   local delay = BACK_OFF_MIN
+  if self.unsound > 0 and not exiting() then
+    self.attaching = true
+    ngx.sleep(self.unsound)
+  end
   repeat
     self.attaching = true
     local session, socket, absent = connect(self)
@@ -224,9 +243,10 @@ local function serve(self, session)
     end
     log(WARN, "[kongring] session ", session.id, " with ", self.path,
         " ended: ", session.closed)
-    session, socket = nil, nil
     -- the next request waits for the attach that comes now
     self.attaching = true
+    judge(self, session)
+    session, socket = nil, nil
   end
 end
 
@@ -268,6 +288,7 @@ function Bridge:replace(session)
   end
   log(NOTICE, "[kongring] session ", session.id, " with ", self.path,
       ": the plugin server takes no more events")
+  judge(self, session)
   self.session, self.replaced, session.replaced = nil, true, true
   session:leave()
   if not self.leaving then -- else the next request asks for it
@@ -321,6 +342,7 @@ function _M.start(path, wanted)
       wanted = wanted, -- carrier
       pumped = false, -- the newest session goes over the socket
       replaced = false, -- a server refused events
+      unsound = 0, -- seconds to wait, after a session that did not last
       sema = semaphore.new(),
       waiters = 0, -- requests that wait for the attachment
       attaching = true, -- one is being made

@@ -67,6 +67,11 @@ function _M.read(self, session, socket)
     if now() - swept >= SWEEP then
       swept = now()
       session:sweep()
+      -- nginx does not always tell of a hang-up that comes with bytes
+      if not session.closed and sys.hung_up(session.attachment.control) then
+        session:close("the plugin server went away")
+        return false
+      end
     end
   end
   return true

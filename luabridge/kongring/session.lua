@@ -97,6 +97,10 @@ function _M.new(attachment, ticks_per_us)
     unpaid = 0, -- spins in a row that found nothing
     skipped = 0, -- spins left out since then
     streak = 0, -- answers in a row that came during a spin
+    taken = 0, -- frames since the last yield
+    unfinished = 0, -- bytes of unfinished messages
+    started = {}, -- set of the instances that the server has started
+    born = now(),
 
     spares = spares.new(), -- memory of long messages
     slots = {}, -- by number
@@ -158,6 +162,7 @@ function Session:acquire(kind, deadline)
       inbox = msgpack.new_buffer(SHORT, self.spares),
       reader = msgpack.new_reader(), -- of the inbox
       type = false, -- of the message in the inbox, false when it is empty
+      unfinished = 0, -- bytes in the inbox of a message that is not whole
     }
     self.slots[slot.number] = slot
   end
@@ -222,6 +227,9 @@ function Session:release(slot, generation, failed)
     return
   end
   slot.open, slot.saved, slot.owner = false, nil, nil
+  if slot.unfinished > 0 then
+    self:count_unfinished(slot, 0)
+  end
   self:rest_over(slot)
   if slot.posted then
     slot.posted = false
@@ -336,6 +344,7 @@ function Session:yield(slot, generation, seconds)
   if not slot.sema:wait(max(seconds, 0.001)) and slot.sema:count() > 0 then
     slot.sema:wait(0) -- posted while the wait timed out
   end
+  self.taken = 0
   if self.leaving and not self.closed and
      sys.hung_up(self.attachment.control) then
     self:drain(nil) -- what came before the hang-up counts

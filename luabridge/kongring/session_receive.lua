@@ -32,9 +32,11 @@ local TYPE_PROFILE = layout.TYPE_PROFILE
 local STATUS_OK = layout.STATUS_OK
 
 
--- frames in one look at the ring: more than it holds at once, so a server that
--- never stops is found out
+-- Frames that are taken without a yield in between: more than the answers to
+-- all slots, or one in pieces of a small ring, so a server that never stops is
+-- found out. A profile counts as so many, since it is that much work.
 local MAX_FRAMES = 100000
+local PROFILE_FRAMES = 20
 
 
 local head_t = ffi.typeof("const kongring_head *")
@@ -76,8 +78,13 @@ end
 -- takes in a profile, the one message that is for no slot
 local function take_profile(self, head, len)
   local inn, reader = self.inn, self.reader
+  self.taken = self.taken + PROFILE_FRAMES
   if inn.more then
     return self:damage("profile in pieces")
+  end
+  if not self.started[head.arg] then -- else there could be any number of them
+    return self:damage(fmt("profile of instance %d, which was never started",
+                            head.arg))
   end
   reader:set(inn.frame + HEAD_SIZE, len - HEAD_SIZE)
   local find = head.code == PHASE_LOG and saved.method_now or pdk.method
@@ -92,6 +99,16 @@ local function take_profile(self, head, len)
   end
   of_instance[head.code] = profile.n > 0 and profile or nil
   return false
+end
+
+
+--- Notes how many bytes of an unfinished message a slot holds.
+-- @phases all
+-- @treturn number the bytes that all slots hold
+function _M:count_unfinished(slot, bytes)
+  self.unfinished = self.unfinished + bytes - slot.unfinished
+  slot.unfinished = bytes
+  return self.unfinished
 end
 
 
@@ -123,6 +140,10 @@ local function take(self)
   local c = self.counters
   c.frames_in = c.frames_in + 1
   c.bytes_in = c.bytes_in + len
+  self.taken = self.taken + 1
+  if self.taken > MAX_FRAMES then
+    return self:damage("more than " .. MAX_FRAMES .. " frames in one turn")
+  end
 
   if len < HEAD_SIZE then
     return self:damage("message of " .. len .. " bytes")
@@ -160,6 +181,14 @@ local function take(self)
     return self:damage(fmt("message of more than %d bytes in slot %d",
                             self.max_message, slot.number))
   end
+  if inn.more or slot.partial then
+    local held = self:count_unfinished(slot, inn.more and
+                                            slot.unfinished + n or 0)
+    if held > 4 * self.max_message then
+      return self:damage(fmt("%d bytes of unfinished messages, the limit is " ..
+                             "%d", held, 4 * self.max_message))
+    end
+  end
   b:reserve(n)
   copy(b.data + b.len, inn.frame + HEAD_SIZE, n)
   b.len = b.len + n
@@ -168,6 +197,9 @@ local function take(self)
     return false
   end
   slot.type = kind
+  if kind == TYPE_STARTED and slot.code == STATUS_OK then
+    self.started[slot.arg] = true
+  end
   slot.reader:set(b.data, b.len)
   return slot
 end
@@ -201,7 +233,7 @@ end
 -- over
 -- @treturn string|nil why it is
 function _M:drain(own)
-  for _ = 1, MAX_FRAMES do
+  while true do
     local slot, err = take(self)
     if slot and slot == own then
       self:claim_writer()
@@ -217,7 +249,6 @@ function _M:drain(own)
       return false
     end
   end
-  return self:damage("more than " .. MAX_FRAMES .. " frames in one look")
 end
 
 

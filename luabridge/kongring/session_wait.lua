@@ -137,6 +137,7 @@ end
 
 -- one look of the light thread; gives the turns in a row that brought nothing
 local function look_once(self, turns)
+  self.taken = 0
   if self.unrung then
     self.unrung = false
     self:wake_server()
@@ -298,6 +299,7 @@ end
 -- announces its sleep again while somebody waits.
 -- @phases timer
 function _M:answer()
+  self.taken = 0
   self:give_room()
   while not self.closed do
     self.asleep, self.near = false, true

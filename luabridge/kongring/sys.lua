@@ -39,7 +39,9 @@ if not pcall(ffi.typeof, "struct kongring_msghdr") then
     int kongring_connect(int, const struct kongring_sockaddr_un *, uint32_t)
       __asm__("connect");
     ptrdiff_t kongring_send(int, const void *, size_t, int) __asm__("send");
-    ptrdiff_t kongring_recv(int, void *, size_t, int) __asm__("recv");
+    struct kongring_pollfd { int fd; short events; short revents; };
+    int kongring_poll(struct kongring_pollfd *, unsigned long, int)
+      __asm__("poll");
     ptrdiff_t kongring_recvmsg(int, struct kongring_msghdr *, int)
       __asm__("recvmsg");
     int kongring_close(int) __asm__("close");
@@ -70,6 +72,7 @@ local MAP_NOTHING = bor(2, 0x20, 0x4000) -- private, anonymous, no reserve
 local F_GET_SEALS, SEALS = 1034, 0x7 -- seal, shrink, grow
 local TMPFS, STATFS_SIZE = 0x01021994, 120
 local SEEK_END = 2
+local POLLRDHUP = 0x2000
 local EAGAIN, ECONNREFUSED, ENOENT = 11, 111, 2
 local PATH_MAX = 107
 
@@ -82,7 +85,10 @@ local GUARD = 64 * 1024
 local MOST = 2 * (layout.CONTROL_SIZE + layout.MAX_CAPACITY) + 64 * 1024
 
 
-local _M = {}
+local _M = {
+  --- Bytes of a segment at most.
+  SEGMENT_MOST = MOST,
+}
 
 
 local function errno(what)
@@ -191,13 +197,15 @@ function _M.receive(fd, data, len)
 end
 
 
---- Tells whether the peer of a socket hung up.
+local looked_at = ffi.new("struct kongring_pollfd[1]")
+
+
+--- Tells whether the peer of a socket hung up, whatever it sent before.
 -- @phases all
 -- @treturn boolean
 function _M.hung_up(fd)
-  local byte = ffi.new("uint8_t[1]")
-  local n = C.kongring_recv(fd, byte, 1, MSG_DONTWAIT)
-  return n == 0 or (n < 0 and ffi.errno() ~= EAGAIN)
+  looked_at[0].fd, looked_at[0].events = fd, POLLRDHUP
+  return C.kongring_poll(looked_at, 1, 0) == 1
 end
 
 

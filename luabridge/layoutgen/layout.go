@@ -80,6 +80,7 @@ var wireConstants = []constant{
 	{"RegionServerCounters", wire.RegionServerCounters},
 	{"RegionWorkerCounters", wire.RegionWorkerCounters},
 	{"RegionCount", wire.RegionCount},
+	{"MaxMessage", wire.MaxMessage},
 	{"HeadSize", wire.HeadSize},
 	{"MaxSlots", wire.MaxSlots},
 	{"TypeStart", wire.TypeStart},

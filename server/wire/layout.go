@@ -64,6 +64,9 @@ type Head struct {
 	Arg        uint32
 }
 
+// MaxMessage is the most that a server may say of the longest message, in bytes.
+const MaxMessage = 1 << 30
+
 // HeadSize is the size of Head in bytes; the body follows it.
 const HeadSize = 12
 
