@@ -21,6 +21,7 @@ type options struct {
 	ringCapacity int
 	maxMessage   int
 	maxInstances int // that one worker can have open
+	maxPending   int
 	grace        time.Duration
 	logger       *slog.Logger
 	syncWrites   bool
@@ -40,6 +41,7 @@ func defaults() options {
 		ringCapacity: 512 << 10,
 		maxMessage:   64 << 20,
 		maxInstances: 1 << 16,
+		maxPending:   256,
 		grace:        10 * time.Second,
 		alone:        10 * time.Second,
 		logger:       slog.Default(),
@@ -114,6 +116,19 @@ func WithMaxMessage(bytes int) Option {
 			return fmt.Errorf("message limit %d: want 1 KiB to 1 GiB", bytes)
 		}
 		o.maxMessage = bytes
+		return nil
+	}
+}
+
+// WithMaxPending sets how many connections may be there at once that have not said
+// hello; further ones are refused. Each has two seconds for its first byte, and two
+// for the rest. 256 unless set.
+func WithMaxPending(connections int) Option {
+	return func(o *options) error {
+		if connections < 1 || connections > 1<<16 {
+			return fmt.Errorf("%d connections without a hello: want 1 to %d", connections, 1<<16)
+		}
+		o.maxPending = connections
 		return nil
 	}
 }

@@ -23,7 +23,6 @@ var ErrServerClosed = errors.New("plugin server closed")
 // Limits of what connections may do before they are sessions.
 const (
 	helloTimeout = 2 * time.Second
-	maxPending   = 256  // connections that have not said hello yet
 	maxSessions  = 1024 // workers attached at once
 )
 
@@ -42,6 +41,7 @@ type Server struct {
 
 	succeeded atomic.Bool // another server had the socket when this one was to stop
 
+	crowd         atomic.Bool // the last connection was refused since too many wait
 	memoryRefused atomic.Bool // the last shared segment could not be made
 
 	mu       sync.Mutex
@@ -57,6 +57,7 @@ type serverCounters struct {
 	sessionsBegun  atomic.Uint64
 	sessionsFailed atomic.Uint64
 	refused        atomic.Uint64
+	crowded        atomic.Uint64 // of refused: too many were there that had not said hello
 }
 
 // New makes a server. It needs a socket path and at least one plugin.
@@ -77,7 +78,7 @@ func New(opts ...Option) (*Server, error) {
 	o.uids[0], o.uids[uint32(os.Getuid())] = true, true
 	s := &Server{
 		options: o, registry: registry,
-		pending:  make(chan struct{}, maxPending),
+		pending:  make(chan struct{}, o.maxPending),
 		sessions: map[uint32]*session{},
 		conns:    map[*shm.Conn]struct{}{},
 	}
@@ -155,8 +156,17 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) admit(conn *shm.Conn) {
 	select {
 	case s.pending <- struct{}{}:
+		s.crowd.Store(false)
 	default:
-		s.refuse(conn, shm.WelcomeExhausted, "too many connections wait to say hello")
+		s.counters.crowded.Add(1)
+		const reason = "too many connections wait to say hello"
+		if !s.crowd.Swap(true) { // one line, however many there are
+			s.noteRefusal(conn, reason)
+		} else {
+			s.counters.refused.Add(1)
+		}
+		_ = conn.Refuse(wire.Version, shm.WelcomeExhausted, reason)
+		_ = conn.Close()
 		return
 	}
 	if !s.track(conn) {

@@ -20,6 +20,7 @@ type Stats struct {
 	SessionsFailed uint64         // sessions that ended otherwise than by a hang-up
 	Refused        uint64         // connections that were refused
 	Instances      int            // plugins with a config that are there now, each once for all workers
+	Crowded        uint64         // of those: too many others had not said hello yet
 	Sessions       []SessionStats // attached now
 }
 
@@ -44,6 +45,7 @@ func (s *Server) Stats() Stats {
 		SessionsFailed: s.counters.sessionsFailed.Load(),
 		Refused:        s.counters.refused.Load(),
 		Instances:      s.registry.count(),
+		Crowded:        s.counters.crowded.Load(),
 	}
 	for _, n := range s.attached() {
 		if n.join() { // the memory stays mapped meanwhile
