@@ -90,7 +90,8 @@ func stormSession(t *testing.T, s *Server, conn *shm.Conn, seed uint64, tally *l
 	segment, err := shm.Create("kongring-storm", wire.Version, 1, regions(s.options.ringCapacity)...)
 	require.NoError(t, err)
 	bell := &lyingBell{left: 1500}
-	n := &session{server: s, conn: conn, log: slog.New(slog.DiscardHandler), retired: make(chan struct{}), stir: make(chan struct{}, 1)}
+	n := &session{server: s, conn: conn, instances: map[uint32]*opened{}, loads: map[*plugin]*load{},
+		log: slog.New(slog.DiscardHandler), retired: make(chan struct{}), stir: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.rings, err = openRings(segment, bell)
 	require.NoError(t, err)

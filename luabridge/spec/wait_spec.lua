@@ -21,7 +21,7 @@ local function session()
   local self = setmetatable({
     unpaid = 0, skipped = 0, streak = 0, open_count = 1, waiters = 0,
     ticks_per_us = 1, looker = { post = function() end }, blind = 0,
-    asleep = false, looking = false,
+    asleep = false, looking = false, looks = true, posted = 0,
     counters = { spins_paid = 0, spins_unpaid = 0 },
   }, { __index = wait })
   self.inn = { spin = function() return true end }
