@@ -17,7 +17,7 @@ PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kong unit race compat fuzz model lint generate build install clean \
-        bench bench-quick bench-ring soak hostile
+        bench bench-quick bench-ring soak chaos hostile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ bench-ring: build ## round trips through the ring beside the machine's own limit
 
 soak: build ## full load for MINUTES (10) over CARRIER (ring, or socket): memory and counters
 	$(GO) run ./bench/soak -minutes $(or $(MINUTES),10) -over $(or $(CARRIER),ring)
+
+chaos: build ## full load for MINUTES (3) while everything that can fail does; SEED=n
+	$(GO) run ./luabridge/chaos/run -minutes $(or $(MINUTES),3) $(if $(SEED),-seed $(SEED))
 
 clean: ## remove what was built
 	rm -f $(HELPER)

@@ -42,9 +42,12 @@ var may = map[string][]string{
 	"luabridge/host":      {},
 	"luabridge/testcert":  {},
 	"luabridge/kongrun":   {"luabridge/host"},
-	"luabridge/testbed":   {"server", "luabridge", "luabridge/host"},
-	"luabridge/demo":      {"server", "luabridge/host", "luabridge/kongrun", "luabridge/testbed"},
-	"bench":               {"...", "golang.org/x/sys/unix"},
+	"luabridge/testbed":   {"server", "luabridge", "luabridge/host", "golang.org/x/sys/unix"},
+	"luabridge/chaos": {
+		"server", "server/pdk/...", "luabridge/chaos", "luabridge/host", "luabridge/testbed/...", "golang.org/x/sys/unix",
+	},
+	"luabridge/demo": {"server", "luabridge/host", "luabridge/kongrun", "luabridge/testbed"},
+	"bench":          {"...", "golang.org/x/sys/unix"},
 	"bench/suite": {
 		"...", "golang.org/x/sys/unix",
 		"gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw",

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kongring/kongring/luabridge/testbed/nomemfd"
 	"github.com/kongring/kongring/server"
 	"github.com/kongring/kongring/server/pdk"
 )
@@ -28,7 +29,7 @@ var (
 func main() {
 	flag.Parse()
 	if *noMemfd {
-		if err := refuseMemfd(); err != nil {
+		if err := nomemfd.Refuse(); err != nil {
 			log.Fatal(err)
 		}
 	}

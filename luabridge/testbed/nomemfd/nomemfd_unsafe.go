@@ -1,4 +1,5 @@
-package main
+// Package nomemfd has the kernel refuse shared memory, for plugin servers of tests.
+package nomemfd
 
 import (
 	"fmt"
@@ -8,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuseMemfd makes the kernel refuse memfd_create to this process, with EPERM,
-// as a container's seccomp profile does. There is no way back.
-func refuseMemfd() error {
+// Refuse makes the kernel refuse memfd_create to this process, with EPERM, as a
+// container's seccomp profile does. There is no way back. Any goroutine may call
+// it.
+func Refuse() error {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the system call's number
 		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_MEMFD_CREATE, Jf: 1},

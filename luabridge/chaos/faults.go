@@ -1,0 +1,76 @@
+package chaos
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// fault is something that goes wrong on purpose. It is done to a server and a
+// worker that were chosen by lot, holds for a while, and is undone.
+type fault struct {
+	name   string
+	allows kinds            // answers, besides the one that a request asks for
+	hold   [2]time.Duration // bounds of the time from do to undo
+	do     func(e *episode) error
+	undo   func(e *episode) error // nil where it is over by itself
+
+	// well tells whether an answer shows that all is well again. The time to
+	// the first such answer that a request got counts from when undo is done,
+	// or do where there is no undo; fromDo has it count from the start of do.
+	well   func(e *episode, a *answer) bool
+	fromDo bool
+
+	inFlight bool // do kills the server: the answers of its events are timed
+}
+
+const ms = time.Millisecond
+
+// faults is the table: the answers that a fault allows are a promise, those of
+// the README's section on what happens when a side dies.
+var faults = []fault{
+	{name: "server killed", allows: unavailable, hold: [2]time.Duration{0, 300 * ms},
+		do: killServer, undo: startServer, well: passedServer, inFlight: true},
+	{name: "server stopped for a while", hold: [2]time.Duration{100 * ms, 1500 * ms},
+		do: signalServer(unix.SIGSTOP), undo: signalServer(unix.SIGCONT), well: passedServer},
+	{name: "server stopped for too long", allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
+		do: signalServer(unix.SIGSTOP), undo: signalServer(unix.SIGCONT), well: passedServer},
+	{name: "server ended", allows: unavailable, hold: [2]time.Duration{0, 300 * ms},
+		do: endServer, undo: startServer, well: passedServer},
+	{name: "server replaced", hold: [2]time.Duration{0, 300 * ms},
+		do: startServer, undo: endFormer, well: passedServer},
+	{name: "server without descriptors, reload", allows: unavailable, hold: [2]time.Duration{200 * ms, 1000 * ms},
+		do: starveServer, undo: release, well: freshWorker},
+	{name: "server killed, then without memory", allows: unavailable, hold: [2]time.Duration{200 * ms, 1000 * ms},
+		do: refuseMemory, undo: replace, well: passedServer},
+
+	{name: "worker killed", allows: cut, do: signalWorker(unix.SIGKILL), well: freshWorker, fromDo: true},
+	{name: "worker ended", allows: cut, do: signalWorker(unix.SIGTERM), well: freshWorker, fromDo: true},
+	{name: "worker told to leave", do: signalWorker(unix.SIGQUIT), well: freshWorker, fromDo: true},
+	{name: "worker stopped for a while", hold: [2]time.Duration{100 * ms, 1500 * ms},
+		do: signalWorker(unix.SIGSTOP), undo: signalWorker(unix.SIGCONT), well: thatWorker},
+	{name: "worker stopped for too long", allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
+		do: signalWorker(unix.SIGSTOP), undo: signalWorker(unix.SIGCONT), well: thatWorker},
+	{name: "worker without descriptors, server killed", allows: unavailable | failed, hold: [2]time.Duration{200 * ms, 1000 * ms},
+		do: starveWorker, undo: release, well: thatWorker},
+
+	{name: "reload", do: reload, well: freshWorker, fromDo: true},
+	{name: "config changed, reload", do: changeConfig, well: freshWorker, fromDo: true},
+
+	{name: "clients vanish", do: vanishing},
+	{name: "handlers panic", do: crowd(200, "panic", failed)},
+	{name: "handlers are slow", do: crowd(100, "slow:400", fine)},
+	{name: "full rings, server stopped", hold: [2]time.Duration{100 * ms, 1000 * ms},
+		do: pressure, undo: signalServer(unix.SIGCONT), well: passedServer},
+}
+
+// passedServer: the server's plugin was in it.
+func passedServer(e *episode, a *answer) bool {
+	return a.kind == fine && a.header.Get("x-by-"+e.name) != ""
+}
+
+// thatWorker: the worker gave it.
+func thatWorker(e *episode, a *answer) bool { return a.kind == fine && a.worker == e.worker.String() }
+
+// freshWorker: a worker gave it that was not there before.
+func freshWorker(e *episode, a *answer) bool { return a.kind == fine && !e.before[a.worker] }
