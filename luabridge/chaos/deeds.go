@@ -2,10 +2,13 @@ package chaos
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kongring/kongring/luabridge/testbed"
 )
 
 // What the faults of the table do, and how it is undone.
@@ -15,12 +18,20 @@ func killServer(e *episode) error {
 	return nil
 }
 
+// sawInFlight times the answer of an event that was under way when its server was
+// killed. It is the server's death that has to end it, and not its time, which was
+// over much later.
 func (e *episode) sawInFlight(a *answer) {
 	// Certainly in the handler by then, and nowhere else afterwards.
 	const sure = 20 * time.Millisecond
-	if e.fault.inFlight && a.kind == unavailable && strings.HasPrefix(a.request.do[e.name], "slow:") &&
-		a.begun.Add(sure).Before(e.began) && a.end.After(e.began) {
-		e.inFlight = append(e.inFlight, a.end.Sub(e.began))
+	killed := e.began
+	if !e.fault.inFlight || a.kind != unavailable || !strings.HasPrefix(a.request.do[e.name], "slow:") ||
+		a.begun.Add(sure).After(killed) || a.end.Before(killed) {
+		return
+	}
+	e.inFlight = append(e.inFlight, a.end.Sub(killed))
+	if killed.Sub(a.begun) < limit/3 && a.end.Sub(a.begun) >= limit {
+		e.judge.broken("server %s was killed at %s, and its event was over when its time was: %s", e.name, killed.Format(clock), a)
 	}
 }
 
@@ -144,25 +155,43 @@ func crowd(n int, deed string, expect kinds) func(*episode) error {
 	}
 }
 
-// pressure stops the server and sends what does not fit into the rings.
+// pressure sends what does not fit into the rings, and stops the server when they
+// are full.
 func pressure(e *episode) error {
-	if err := unix.Kill(e.server().PID(), unix.SIGSTOP); err != nil {
-		return err
-	}
-	for i := range 24 {
+	for i := range 40 {
 		r := e.load.request()
-		switch i % 3 {
+		switch i % 4 {
 		case 0:
 			r.fill(1 << 20)
-			r.takesBody(e.rng.IntN(len(names)))
+			r.takesBody(slices.Index(names, e.name))
 		case 1:
 			r.do[e.name] = "writes:2000"
 		case 2:
 			r.do[e.name] = "long:512"
+		case 3:
+			r.do[e.name], r.expect = "slow:", timeout
 		}
 		e.send(func() { e.judge.take(send(e.site.host.Addr(), r)) })
 	}
-	return nil
+	full := func() (waits float64, err error) {
+		stats, err := e.server().Stats()
+		for _, s := range stats.Sessions {
+			waits += s.Bridge.FullWaits
+		}
+		return waits, err
+	}
+	before, err := full()
+	if err != nil {
+		return err
+	}
+	err = testbed.Eventually(e.ctx, patience, "a worker waits for room in its ring", func() bool {
+		now, err := full()
+		return err == nil && now > before
+	})
+	if err != nil {
+		return err
+	}
+	return unix.Kill(e.server().PID(), unix.SIGSTOP)
 }
 
 // send runs a client of the fault's own.

@@ -21,46 +21,58 @@ type fault struct {
 	well   func(e *episode, a *answer) bool
 	fromDo bool
 
+	on       side // what it is done to; a server's and a worker's can be done at once
 	inFlight bool // do kills the server: the answers of its events are timed
 }
+
+// side is what a fault is done to.
+type side int
+
+const (
+	alone side = iota // to both, or to the clients: never beside another one
+	aServer
+	aWorker
+)
 
 const ms = time.Millisecond
 
 // faults is the table: the answers that a fault allows are a promise, those of
 // the README's section on what happens when a side dies.
 var faults = []fault{
-	{name: "server killed", allows: unavailable, hold: [2]time.Duration{0, 300 * ms},
+	{name: "server killed", on: aServer, allows: unavailable, hold: [2]time.Duration{0, 300 * ms},
 		do: killServer, undo: startServer, well: passedServer, inFlight: true},
-	{name: "server stopped for a while", hold: [2]time.Duration{100 * ms, 1500 * ms},
+	{name: "server stopped for a while", on: aServer, hold: [2]time.Duration{100 * ms, 1500 * ms},
 		do: signalServer(unix.SIGSTOP), undo: signalServer(unix.SIGCONT), well: passedServer},
-	{name: "server stopped for too long", allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
+	{name: "server stopped for too long", on: aServer, allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
 		do: signalServer(unix.SIGSTOP), undo: signalServer(unix.SIGCONT), well: passedServer},
-	{name: "server ended", allows: unavailable, hold: [2]time.Duration{0, 300 * ms},
+	{name: "server ended", on: aServer, allows: unavailable, hold: [2]time.Duration{0, 300 * ms},
 		do: endServer, undo: startServer, well: passedServer},
-	{name: "server replaced", hold: [2]time.Duration{0, 300 * ms},
+	{name: "server replaced", on: aServer, hold: [2]time.Duration{0, 300 * ms},
 		do: startServer, undo: endFormer, well: passedServer},
-	{name: "server without descriptors, reload", allows: unavailable, hold: [2]time.Duration{200 * ms, 1000 * ms},
+	{name: "server without descriptors, reload", on: aServer, allows: unavailable, hold: [2]time.Duration{200 * ms, 1000 * ms},
 		do: starveServer, undo: release, well: freshWorker},
-	{name: "server killed, then without memory", allows: unavailable, hold: [2]time.Duration{200 * ms, 1000 * ms},
-		do: refuseMemory, undo: replace, well: passedServer},
+	{name: "server killed, then without memory", on: aServer, allows: unavailable, hold: [2]time.Duration{200 * ms, 1000 * ms},
+		do: refuseMemory, undo: replace, well: passedServer, inFlight: true},
 
-	{name: "worker killed", allows: cut, do: signalWorker(unix.SIGKILL), well: freshWorker, fromDo: true},
-	{name: "worker ended", allows: cut, do: signalWorker(unix.SIGTERM), well: freshWorker, fromDo: true},
-	{name: "worker told to leave", do: signalWorker(unix.SIGQUIT), well: freshWorker, fromDo: true},
-	{name: "worker stopped for a while", hold: [2]time.Duration{100 * ms, 1500 * ms},
+	{name: "worker killed", on: aWorker, allows: cut, do: signalWorker(unix.SIGKILL), well: freshWorker, fromDo: true},
+	{name: "worker ended", on: aWorker, allows: cut, do: signalWorker(unix.SIGTERM), well: freshWorker, fromDo: true},
+	{name: "worker told to leave", on: aWorker, do: signalWorker(unix.SIGQUIT), well: freshWorker, fromDo: true},
+	{name: "worker stopped for a while", on: aWorker, hold: [2]time.Duration{100 * ms, 1500 * ms},
 		do: signalWorker(unix.SIGSTOP), undo: signalWorker(unix.SIGCONT), well: thatWorker},
-	{name: "worker stopped for too long", allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
+	{name: "worker stopped for too long", on: aWorker, allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
 		do: signalWorker(unix.SIGSTOP), undo: signalWorker(unix.SIGCONT), well: thatWorker},
 	{name: "worker without descriptors, server killed", allows: unavailable | failed, hold: [2]time.Duration{200 * ms, 1000 * ms},
 		do: starveWorker, undo: release, well: thatWorker},
 
-	{name: "reload", do: reload, well: freshWorker, fromDo: true},
-	{name: "config changed, reload", do: changeConfig, well: freshWorker, fromDo: true},
+	{name: "reload", on: aWorker, do: reload, well: freshWorker, fromDo: true},
+	{name: "config changed, reload", on: aWorker, do: changeConfig, well: freshWorker, fromDo: true},
 
 	{name: "clients vanish", do: vanishing},
 	{name: "handlers panic", do: crowd(200, "panic", failed)},
 	{name: "handlers are slow", do: crowd(100, "slow:400", fine)},
-	{name: "full rings, server stopped", hold: [2]time.Duration{100 * ms, 1000 * ms},
+	{name: "full rings, server stopped", on: aServer, hold: [2]time.Duration{100 * ms, 1000 * ms},
+		do: pressure, undo: signalServer(unix.SIGCONT), well: passedServer},
+	{name: "full rings, server stopped for too long", on: aServer, allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
 		do: pressure, undo: signalServer(unix.SIGCONT), well: passedServer},
 }
 

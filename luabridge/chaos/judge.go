@@ -119,7 +119,7 @@ func (j *judge) take(a answer) {
 		if !w.from.After(a.end) && (w.to.IsZero() || !a.begun.After(w.to)) {
 			allowed |= w.allows
 			during = append(during, w.name)
-			if a.kind != a.request.expect {
+			if a.kind != a.request.expect && a.kind&w.allows != 0 {
 				w.seen[a.kind]++
 			}
 		}

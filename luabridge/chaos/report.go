@@ -17,6 +17,8 @@ type Report struct {
 	Vanished int      // clients that left before their answer
 	Broken   int      // rules, so many times
 	Examples []string // of them
+
+	episodes []*episode
 }
 
 // Row is what was measured of one fault.
@@ -31,10 +33,14 @@ type Row struct {
 }
 
 func (r *Report) add(e *episode) {
-	i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Fault == e.fault.name })
+	name, allows := e.fault.name, e.fault.allows.String()
+	if e.paired {
+		name, allows = "two at once", "what each allows"
+	}
+	i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Fault == name })
 	if i < 0 {
 		i = len(r.Rows)
-		r.Rows = append(r.Rows, Row{Fault: e.fault.name, Allows: e.fault.allows.String(), Answers: map[string]int{}})
+		r.Rows = append(r.Rows, Row{Fault: name, Allows: allows, Answers: map[string]int{}})
 	}
 	row := &r.Rows[i]
 	row.Times++
@@ -43,6 +49,9 @@ func (r *Report) add(e *episode) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.paired {
+		return
+	}
 	if e.first > 0 {
 		row.First = append(row.First, e.first)
 	}
@@ -61,12 +70,19 @@ func (r *Report) take(from *run) {
 	for kind, n := range j.counts {
 		r.Answers[kind.String()] = n
 	}
+	for _, e := range r.episodes {
+		r.add(e)
+	}
 	r.Broken, r.Examples = j.wrong, j.examples
 	slices.SortFunc(r.Rows, func(a, b Row) int { return place(a.Fault) - place(b.Fault) })
 }
 
+// place gives the place of a row: pairs come last.
 func place(name string) int {
-	return slices.IndexFunc(faults, func(f fault) bool { return f.name == name })
+	if i := slices.IndexFunc(faults, func(f fault) bool { return f.name == name }); i >= 0 {
+		return i
+	}
+	return len(faults)
 }
 
 // What is to be reached after a server was killed.

@@ -59,6 +59,10 @@ func (r *run) allAttached(ctx context.Context) error {
 func (r *run) rest(ctx context.Context) error {
 	r.load.gate.Lock()
 	defer r.load.gate.Unlock()
+	for _, f := range r.atRest {
+		f()
+	}
+	r.atRest = nil
 	last := ""
 	err := testbed.Eventually(ctx, patience, "nothing is under way at rest", func() bool {
 		last = r.underWay()

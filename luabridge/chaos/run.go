@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -17,6 +18,7 @@ type Options struct {
 	Length  time.Duration // rounds begin until then; there is one at least
 	Seed    uint64        // of what is done when, and of what is sent
 	Faults  []string      // to be done, by name; all of the table by default
+	Pairs   int           // of faults that each round does at once; needs some on both sides
 	Workers int           // of nginx; 2 by default
 	Clients int           // at a time; 16 by default
 	Pause   time.Duration // of a client between two requests
@@ -33,6 +35,7 @@ type run struct {
 	load    *load
 	judge   *judge
 	start   *remains
+	atRest  []func() // to be done when the load rests
 }
 
 // Run does all faults in each round, in random order and at random moments, lets
@@ -51,6 +54,11 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	chosen, err := choose(o.Faults)
 	if err != nil {
 		return report, err
+	}
+	for _, on := range []side{aServer, aWorker} {
+		if o.Pairs > 0 && !slices.ContainsFunc(chosen, func(f *fault) bool { return f.on == on }) {
+			return report, errors.New("pairs of faults need one on a server and one on a worker")
+		}
 	}
 	r := &run{options: o, judge: &judge{}}
 	report = Report{Seed: o.Seed, Options: o}
@@ -105,9 +113,15 @@ func (r *run) rounds(ctx context.Context, chosen []*fault, report *Report) error
 	for begun := time.Now(); ; {
 		for _, i := range rng.Perm(len(chosen)) {
 			pause(ctx, time.Duration(rng.Int64N(int64(gap))))
-			e, err := r.play(ctx, chosen[i], rng)
-			report.add(e)
+			e, err := r.play(ctx, chosen[i], rng, false)
+			report.episodes = append(report.episodes, e)
 			if err != nil {
+				return err
+			}
+		}
+		for range r.options.Pairs {
+			pause(ctx, time.Duration(rng.Int64N(int64(gap))))
+			if err := r.pair(ctx, chosen, rng, report); err != nil {
 				return err
 			}
 		}
@@ -119,6 +133,29 @@ func (r *run) rounds(ctx context.Context, chosen []*fault, report *Report) error
 			return ctx.Err()
 		}
 	}
+}
+
+// pair does a fault to a server and one to a worker at the same time.
+func (r *run) pair(ctx context.Context, chosen []*fault, rng *rand.Rand, report *Report) error {
+	both := [2]*episode{}
+	errs := [2]error{}
+	var wg sync.WaitGroup
+	for i, on := range []side{aServer, aWorker} {
+		f := chosen[rng.IntN(len(chosen))]
+		for f.on != on {
+			f = chosen[rng.IntN(len(chosen))]
+		}
+		own := rand.New(rand.NewPCG(rng.Uint64(), 0))
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			pause(ctx, time.Duration(own.Int64N(int64(gap))))
+			both[i], errs[i] = r.play(ctx, f, own, true)
+		}()
+	}
+	wg.Wait()
+	report.episodes = append(report.episodes, both[:]...)
+	return errors.Join(errs[:]...)
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -20,13 +20,14 @@ func main() {
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "what is done when, and what is sent, follows from it")
 	faults := flag.String("faults", "", "names of faults, with semicolons between; all by default")
 	workers := flag.Int("workers", 3, "workers of nginx")
+	pairs := flag.Int("pairs", 4, "times that a round does two faults at once")
 	clients := flag.Int("clients", 16, "clients at a time")
 	race := flag.Bool("race", false, "build the plugin servers with the race detector")
 	bridge := flag.String("bridge", "", "folder with another copy of the bridge, as kongring/*.lua")
 	flag.Parse()
 	o := chaos.Options{
 		Length: time.Duration(*minutes * float64(time.Minute)), Seed: *seed,
-		Workers: *workers, Clients: *clients, Log: os.Stderr, Bridge: *bridge,
+		Pairs: *pairs, Workers: *workers, Clients: *clients, Log: os.Stderr, Bridge: *bridge,
 	}
 	if *faults != "" {
 		o.Faults = strings.Split(*faults, ";")
