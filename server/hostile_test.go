@@ -554,6 +554,29 @@ func TestDamagedAnswers(t *testing.T) {
 	require.Zero(t, s.Stats().Sessions[0].Server.Panics)
 }
 
+// A worker that has lost its patience before it is welcome hung up like any
+// other.
+func TestWorkerThatDoesNotWaitForItsWelcome(t *testing.T) {
+	s, socket := start(t, obedient())
+	hello := shm.Hello{Magic: shm.Magic, Version: shm.Version, App: wire.Version, Kind: shm.HelloAttach, CPU: shm.CPUUnknown}
+	message, err := binary.Append(nil, binary.NativeEndian, hello)
+	require.NoError(t, err)
+	require.Len(t, message, shm.HelloSize)
+	const workers = 200 // most of them are gone in time
+	for range workers {
+		c, err := net.Dial("unix", socket)
+		require.NoError(t, err)
+		_, err = c.Write(message)
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+	}
+	require.Eventually(t, func() bool {
+		stats := s.Stats()
+		return stats.SessionsBegun == workers && len(stats.Sessions) == 0
+	}, patience, time.Millisecond)
+	require.Zero(t, s.Stats().SessionsFailed)
+}
+
 // A worker that gives an event up may find no room to say so: the next use of
 // the slot says it.
 func TestNewGenerationEndsTheOld(t *testing.T) {

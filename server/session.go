@@ -10,6 +10,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
@@ -133,6 +134,8 @@ func (n *session) run() {
 		if err = n.attend(); err == nil {
 			err = errHangUp
 		}
+	} else if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		err = errHangUp // while it waited to be accepted
 	}
 	n.end(err)
 
