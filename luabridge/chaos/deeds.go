@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,10 @@ func changeConfig(e *episode) error {
 	return reload(e)
 }
 
+// few gives a limit for who has n descriptors: from none at all to three more. A
+// low one keeps from use also those of sessions that end.
+func few(rng *rand.Rand, n uint64) uint64 { return rng.Uint64N(n + 4) }
+
 // starveServer leaves the server some descriptors, too few for more workers, and
 // has nginx start new ones. With some of them an attachment fails half way; with
 // one, shared memory is refused and the socket is not.
@@ -74,7 +79,7 @@ func starveServer(e *episode) error {
 	if err != nil {
 		return err
 	}
-	if e.undone, err = lower(pid, unix.RLIMIT_NOFILE, n+uint64(e.rng.IntN(4))); err != nil {
+	if e.undone, err = lower(pid, unix.RLIMIT_NOFILE, few(e.rng, n)); err != nil {
 		return err
 	}
 	return reload(e)
@@ -86,7 +91,7 @@ func starveWorker(e *episode) error {
 	if err != nil {
 		return err
 	}
-	if e.undone, err = lower(int(e.worker), unix.RLIMIT_NOFILE, n+uint64(e.rng.IntN(3))); err != nil {
+	if e.undone, err = lower(int(e.worker), unix.RLIMIT_NOFILE, few(e.rng, n)); err != nil {
 		return err
 	}
 	e.server().Kill()

@@ -40,7 +40,9 @@ func (r *run) allAttached(ctx context.Context) error {
 				return false
 			}
 			for _, worker := range workers {
-				if !slices.ContainsFunc(stats.Sessions, func(s server.SessionStats) bool { return s.PID == worker }) {
+				// One that the worker gave up before it was welcome has no word of it.
+				used := func(s server.SessionStats) bool { return s.PID == worker && s.Bridge.TicksPerUS > 0 }
+				if !slices.ContainsFunc(stats.Sessions, used) {
 					last = fmt.Sprintf("worker %d has no session with %s", worker, name)
 					return false
 				}

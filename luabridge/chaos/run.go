@@ -75,7 +75,10 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	if r.judge.wrong > 0 {
 		err = errors.Join(err, fmt.Errorf("%d rules were broken", r.judge.wrong))
 	}
-	return report, err
+	if err != nil && ctx.Err() == nil {
+		return report, fmt.Errorf("%w; the logs are in %s", err, r.site.dir)
+	}
+	return report, errors.Join(err, os.RemoveAll(r.site.dir))
 }
 
 // choose gives the faults with the names, or all.

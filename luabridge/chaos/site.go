@@ -169,7 +169,7 @@ func (s *site) path(name string) string   { return filepath.Join(s.dir, name) }
 func (s *site) socket(name string) string { return s.path(name + ".s") }
 
 // stop ends everything in order, and looks for what is left: processes that know
-// the folder, and sockets in it.
+// the folder, and sockets in it. The folder itself stays for who calls it.
 func (s *site) stop(ctx context.Context) (errs error) {
 	if s.host != nil { // it is nil where something before it did not start
 		errs = errors.Join(errs, s.host.Stop(ctx))
@@ -187,7 +187,7 @@ func (s *site) stop(ctx context.Context) (errs error) {
 			errs = errors.Join(errs, fmt.Errorf("files are left: %v", left))
 		}
 	}
-	return errors.Join(errs, os.RemoveAll(s.dir))
+	return errs
 }
 
 // echo is the upstream: it gives back the body and the headers that the plugins
