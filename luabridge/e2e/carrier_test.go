@@ -44,6 +44,7 @@ func TestOverTheSocket(t *testing.T) {
 		"graceful stop":        TestServerStopsGracefully,
 		"big exit":             TestBigExit,
 		"cancel without room":  TestCancelThatFindsNoRoom,
+		"cancel that waits":    TestCancelThatComesLater,
 		"message cut off":      TestMessageCutOff,
 		"message too long":     TestMessageBeyondTheLimit,
 		"long error":           TestLongErrorText,

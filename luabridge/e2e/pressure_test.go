@@ -82,6 +82,36 @@ func TestCancelThatFindsNoRoom(t *testing.T) {
 	b.logged("probe: the context was cancelled")
 }
 
+// The same, and nothing uses the slots again.
+func TestCancelThatComesLater(t *testing.T) {
+	b := start(t, func(o *testbed.Options) { small(t, o) })
+	b.answers()
+	const sleepers = 5
+	var wg sync.WaitGroup
+	send := func(n int, do string) {
+		for range n {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				_, _ = b.try("/direct", []byte("x"), "x-do", do)
+			}()
+		}
+	}
+	underWay := func() int64 {
+		stats, err := b.Server.Stats()
+		require.NoError(t, err)
+		return stats.Sessions[0].UnderWay
+	}
+	send(sleepers, "sleep:1h")
+	b.eventually("the handlers sleep", func() bool { return underWay() == sleepers })
+	b.signal(syscall.SIGSTOP)
+	send(40, "nothing")
+	wg.Wait()
+	b.signal(syscall.SIGCONT)
+	b.eventually("no handler is left", func() bool { return underWay() == 0 })
+	b.unharmed()
+}
+
 // A message that is sent in pieces is given up half way.
 func TestMessageCutOff(t *testing.T) {
 	b := start(t, func(o *testbed.Options) {

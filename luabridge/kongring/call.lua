@@ -6,8 +6,8 @@
 --
 -- The slot of an event holds, besides its messages, `find`, which gives the
 -- method of a number; for a request that is over, what it `saved`; the name of
--- the method that is `doing` something now; and when it `started` by the
--- helper's clock.
+-- the method that is `doing` something now; the generation that `began`, since
+-- its EVENT was sent; and when it `started` by the helper's clock.
 --
 -- What an ordinary event runs through follows the rules in trace.lua. What goes
 -- wrong with what the server sent, or in a method, is raised.

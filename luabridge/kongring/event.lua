@@ -166,6 +166,7 @@ local function drive(session, slot, generation, id, phase, profile)
   cut()
   local ended, failure, text, status
   if ok then
+    slot.began = generation
     ended, failure, text, status = converse(session, slot, generation)
   else
     ended, failure, text = give_up(session, slot, generation, err)
@@ -219,6 +220,7 @@ local function drive_on(session, slot, generation, unsent)
     ok, err = session:send(slot, generation)
   end
   if ok then
+    slot.began = generation
     return converse(session, slot, generation)
   end
   return give_up(session, slot, generation, err)

@@ -34,13 +34,9 @@ local min = math.min
 local pairs = pairs
 local setmetatable = setmetatable
 local now = sys.now
-local HEAD_SIZE = layout.HEAD_SIZE
 local TYPE_START = layout.TYPE_START
 local TYPE_EVENT = layout.TYPE_EVENT
 
-
--- longest text of a CANCEL in bytes; less in a small ring
-local MAX_TEXT = 4096
 
 -- bytes that a slot's buffers have room for at first, and again after a long
 -- message
@@ -115,6 +111,7 @@ function _M.new(attachment, ticks_per_us)
     blind = 0, -- ends of a look in a row that brought nothing
     unseen = 0, -- looks left out since then
     waiters = 0, -- slots whose owner waits for the doorbell thread
+    owed = {}, -- generations of events to be cancelled, by number of the slot
     room = {}, -- slots whose owner waits for room
     posted = 0, -- slots of events that were posted
     came = {}, -- slots of such events with a message to attend to
@@ -161,6 +158,7 @@ function Session:acquire(kind, deadline)
       out = msgpack.new_buffer(SHORT, self.spares),
       inbox = msgpack.new_buffer(SHORT, self.spares),
       reader = msgpack.new_reader(), -- of the inbox
+      began = false, -- generation of the event that was sent
       type = false, -- of the message in the inbox, false when it is empty
       unfinished = 0, -- bytes in the inbox of a message that is not whole
     }
@@ -355,11 +353,13 @@ end
 
 
 --- Gives back the slots whose coroutine was killed: it would have left at the
--- deadline. The server is told of events. Memory that was not used since the
--- last call goes, too, and so do instances that nothing needs any more.
+-- deadline. The server is told of events, also of those that there was no room
+-- for before. Memory that was not used since the last call goes, too, and so do
+-- instances that nothing needs any more.
 -- @phases all
 function Session:sweep()
   self.spares:trim()
+  self:pay()
   self:close_unused()
   local late = now() - 5
   for i = 1, #self.slots do
@@ -381,7 +381,7 @@ end
 
 --- Ends an event that the server may still work on, and releases its slot. The
 -- server is told if there is room for it: if not, it learns from the next use
--- of the slot.
+-- of the slot, or the next sweep.
 -- @phases all
 -- @tparam table slot of an event
 -- @tparam number generation
@@ -392,12 +392,7 @@ function Session:cancel(slot, generation, status, text)
     return
   end
   if not self.closed then
-    local b = self:begin(slot, layout.TYPE_CANCEL, status, 0)
-    b:put_str(text:sub(1, min(MAX_TEXT, self.out.max_payload - HEAD_SIZE - 5)))
-    if self.out:write(b.data, b.len, false) then
-      self.counters.frames_out = self.counters.frames_out + 1
-      self:wake_server()
-    end
+    self:send_cancel(slot, status, text)
   end
   self:release(slot, generation, true)
 end

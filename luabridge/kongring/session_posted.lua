@@ -88,6 +88,7 @@ function _M:post(slot, owner)
   self.posted = self.posted + 1
   local sent = self:send_now(slot)
   if sent then
+    slot.began = slot.generation
     expect(self, slot)
     self:look_out()
     if self.dozing and not self.looking then

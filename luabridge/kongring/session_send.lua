@@ -11,13 +11,21 @@
 
 local ffi = require "ffi"
 local layout = require "kongring.layout"
+local msgpack = require "kongring.msgpack"
 local sys = require "kongring.sys"
 
 
 local cast = ffi.cast
 local copy = ffi.copy
+local min = math.min
+local next = next
 local now = sys.now
 local HEAD_SIZE = layout.HEAD_SIZE
+local STATUS_DEADLINE = layout.STATUS_DEADLINE
+
+
+-- longest text of a CANCEL in bytes; less in a small ring
+local MAX_TEXT = 4096
 
 
 local head_t = ffi.typeof("kongring_head *")
@@ -148,6 +156,48 @@ function _M:send(slot, generation)
     ok, err = send_pieces(self, slot, generation)
   end
   return ok, err
+end
+
+
+--- Sends a CANCEL to the server, or remembers an event that it still works on
+-- where there is no room. The slot's next use would end that event as well, but
+-- may be long in coming.
+-- @phases all
+-- @tparam table slot of an event
+-- @tparam number status one of `layout.STATUS_*`
+-- @tparam string text for the plugin; a long one is cut
+-- @treturn boolean whether it was sent
+function _M:send_cancel(slot, status, text)
+  local b = self:begin(slot, layout.TYPE_CANCEL, status, 0)
+  local limit = min(MAX_TEXT, self.out.max_payload - HEAD_SIZE - 5)
+  b:put_str(text:sub(1, limit))
+  if self.out:write(b.data, b.len, false) then
+    self.counters.frames_out = self.counters.frames_out + 1
+    self:wake_server()
+    return true
+  end
+  if slot.began == slot.generation then -- else the server never saw it
+    self.owed[slot.number] = slot.generation
+  end
+  return false
+end
+
+
+--- Sends what there was no room for. What comes for a slot that was used again
+-- is late, and does nothing.
+-- @phases all, while the session is open
+function _M:pay()
+  local owed = self.owed
+  local number, generation = next(owed)
+  while number do
+    local slot = { number = number, generation = generation,
+                   out = msgpack.new_buffer(HEAD_SIZE, self.spares) }
+    if not self:send_cancel(slot, STATUS_DEADLINE, "given up") then
+      return
+    end
+    owed[number] = nil
+    number, generation = next(owed)
+  end
 end
 
 
