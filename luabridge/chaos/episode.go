@@ -65,7 +65,11 @@ func (r *run) play(ctx context.Context, f *fault, rng *rand.Rand, paired bool) (
 	} else {
 		defer stop()
 	}
-	w := r.judge.open(f.name, f.allows)
+	allows := f.allows
+	if paired && f.stopped {
+		allows |= unavailable
+	}
+	w := r.judge.open(f.name, allows)
 	defer r.judge.close(w)
 	e.mu.Lock()
 	e.began = time.Now()

@@ -22,6 +22,7 @@ type fault struct {
 	fromDo bool
 
 	on       side // what it is done to; a server's and a worker's can be done at once
+	stopped  bool // the server answers nobody: a worker that starts meanwhile has none
 	inFlight bool // do kills the server: the answers of its events are timed
 }
 
@@ -42,9 +43,9 @@ var faults = []fault{
 	{name: "server killed", on: aServer, allows: unavailable, hold: [2]time.Duration{0, 300 * ms},
 		do: killServer, undo: startServer, well: passedServer, inFlight: true},
 	{name: "server stopped for a while", on: aServer, hold: [2]time.Duration{100 * ms, 1500 * ms},
-		do: signalServer(unix.SIGSTOP), undo: signalServer(unix.SIGCONT), well: passedServer},
+		do: signalServer(unix.SIGSTOP), undo: signalServer(unix.SIGCONT), well: passedServer, stopped: true},
 	{name: "server stopped for too long", on: aServer, allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
-		do: signalServer(unix.SIGSTOP), undo: signalServer(unix.SIGCONT), well: passedServer},
+		do: signalServer(unix.SIGSTOP), undo: signalServer(unix.SIGCONT), well: passedServer, stopped: true},
 	{name: "server ended", on: aServer, allows: unavailable, hold: [2]time.Duration{0, 300 * ms},
 		do: endServer, undo: startServer, well: passedServer},
 	{name: "server replaced", on: aServer, hold: [2]time.Duration{0, 300 * ms},
@@ -72,9 +73,9 @@ var faults = []fault{
 	{name: "handlers panic", do: crowd(200, "panic", failed)},
 	{name: "handlers are slow", do: crowd(100, "slow:400", fine)},
 	{name: "full rings, server stopped", on: aServer, hold: [2]time.Duration{100 * ms, 1000 * ms},
-		do: pressure, undo: signalServer(unix.SIGCONT), well: passedServer},
+		do: pressure, undo: signalServer(unix.SIGCONT), well: passedServer, stopped: true},
 	{name: "full rings, server stopped for too long", on: aServer, allows: timeout, hold: [2]time.Duration{limit + 200*ms, limit + 1000*ms},
-		do: pressure, undo: signalServer(unix.SIGCONT), well: passedServer},
+		do: pressure, undo: signalServer(unix.SIGCONT), well: passedServer, stopped: true},
 }
 
 // passedServer: the server's plugin was in it.
