@@ -174,9 +174,12 @@ func (r *reader) cancel(s *slot, head wire.Head, body []byte) error {
 		return fmt.Errorf("%w: cancel in slot %d: %w", errProtocol, head.Slot, err)
 	}
 	ev := s.event
-	if ev == nil || head.Generation != s.generation || ev.state.Load() != eventRunning {
+	if ev == nil || head.Generation != s.generation {
 		r.session.rings.counters.LateFrames++
 		return nil
+	}
+	if ev.state.Load() != eventRunning {
+		r.session.rings.counters.LateFrames++
 	}
 	ev.cancelled(fmt.Errorf("%w: %s", bridge.ErrOver, text))
 	if ev == r.serving {

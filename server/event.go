@@ -40,6 +40,7 @@ type event struct {
 
 	state   atomic.Uint32 // eventFree, eventRunning, eventOver
 	waiting atomic.Bool   // a CALL is out and its RETURN is not there
+	dropped atomic.Bool   // nobody waits for the DONE that is being written
 	stray   bool          // a CALL failed: a worker that lies may answer it; owned by the handler
 	status  uint8         // of the RETURN; ordered by waiting
 	answer  []byte        // the RETURN; likewise
@@ -79,6 +80,7 @@ func (ev *event) begin(in *opened, head wire.Head, body []byte) error {
 	ev.reader, ev.stray = nil, false
 	ev.out, ev.writes, ev.tally = ev.out[:wire.HeadSize], 0, tally{}
 	ev.waiting.Store(false)
+	ev.dropped.Store(false)
 	ev.memo.reset()
 	ev.prefetched = nil
 	if err := ev.takeValues(body); err != nil {
@@ -186,7 +188,8 @@ func (ev *event) finish(status uint8, text string) {
 		if status != wire.StatusOK {
 			text = text[:min(len(text), maxText)]
 		}
-		if err := ev.send(wire.TypeDone, status, 0, nil, text, ev.sessionOver); err != nil && !n.ended.Load() {
+		err := ev.send(wire.TypeDone, status, 0, nil, text, ev.unwanted)
+		if err != nil && !errors.Is(err, errGivenUp) && !n.ended.Load() {
 			n.end(err)
 		}
 	}
@@ -255,6 +258,10 @@ func (ev *event) cancelled(cause error) {
 	if ev.state.CompareAndSwap(eventRunning, eventOver) {
 		ev.end(cause)
 		ev.wake.wake()
+	} else if ev.state.Load() == eventOver {
+		// Its last message may wait for room, and nobody reads any more.
+		ev.dropped.Store(true)
+		ev.wake.wake()
 	}
 }
 
@@ -295,6 +302,14 @@ func (ev *event) over() error {
 		return ev.cause
 	}
 	return bridge.ErrOver
+}
+
+// unwanted gives an error when nobody waits for the end of the event any more.
+func (ev *event) unwanted() error {
+	if ev.dropped.Load() {
+		return errGivenUp
+	}
+	return ev.sessionOver()
 }
 
 func (ev *event) sessionOver() error {

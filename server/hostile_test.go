@@ -554,6 +554,28 @@ func TestDamagedAnswers(t *testing.T) {
 	require.Zero(t, s.Stats().Sessions[0].Server.Panics)
 }
 
+// A worker gives an event up whose last message waits for room, and reads nothing
+// any more, since it has nothing else under way: the handler is out of it.
+func TestCancelEndsAMessageThatWaits(t *testing.T) {
+	s, socket := plain(t, server.WithRingCapacity(1<<10), withScript(func(_ *scripted, kong *pdk.PDK) {
+		_ = kong.Ctx.SetShared("k", strings.Repeat("x", 4000)) // travels with the DONE
+	}))
+	w := attach(t, socket)
+	in := w.instance("scripted", `{}`)
+	for name, giveUp := range map[string]func(wire.Head){
+		"cancel":   func(head wire.Head) { w.cancel(head, wire.StatusDeadline, "late") },
+		"next use": func(head wire.Head) { w.event(head.Slot, in) },
+	} {
+		waits := s.Stats().Sessions[0].Server.FullWaits
+		head := w.event(3, in)
+		require.Eventually(t, func() bool { return s.Stats().Sessions[0].Server.FullWaits > waits }, patience, time.Millisecond)
+		begun := s.Stats().Sessions[0].Server.EventsDone
+		giveUp(head)
+		require.Eventually(t, func() bool { return s.Stats().Sessions[0].Server.EventsDone > begun }, patience, time.Millisecond, name)
+	}
+	require.Zero(t, s.Stats().SessionsFailed)
+}
+
 // A worker that has lost its patience before it is welcome hung up like any
 // other.
 func TestWorkerThatDoesNotWaitForItsWelcome(t *testing.T) {
