@@ -9,5 +9,6 @@
 // asked for has; another kind only while a fault lasts that allows it: see the
 // table in faults.go. After each round the load rests, and both sides' counters,
 // descriptors, mappings, goroutines and processes have to be what they were at
-// the start: see rest.go.
+// the start: see rest.go. luabridge/RELIABILITY.md lists the rules, and the guards
+// that were taken out to see each of them broken.
 package chaos

@@ -126,7 +126,7 @@ func spread(all []time.Duration) string {
 		return ""
 	}
 	sorted := slices.Sorted(slices.Values(all))
-	return fmt.Sprintf("%.1f, %.1f ms", milliseconds(sorted[len(sorted)/2]), milliseconds(sorted[len(sorted)-1]))
+	return fmt.Sprintf("%.1f, %.1f ms", milliseconds(sorted[(len(sorted)-1)/2]), milliseconds(sorted[len(sorted)-1]))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
