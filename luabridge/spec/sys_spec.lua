@@ -6,6 +6,7 @@ local cases = require "spec.cases"
 local bit = require "bit"
 local ffi = require "ffi"
 local layout = require "kongring.layout"
+_G.ngx = { config = { subsystem = "http" } }
 local sys = require "kongring.sys"
 
 
