@@ -58,14 +58,17 @@ func TestControlPlane(t *testing.T) {
 		dir := filepath.Join(o.Dir, "front", "kong", "plugins", "probe")
 		require.NoError(t, os.MkdirAll(dir, 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "handler.lua"), []byte(`
-			kong.configuration = { role = "control_plane" }
+			kong.configuration = { role = "data_plane" }
 			local handler = require("kongring.handler").new {
 				name = "probe", version = "0.1", priority = 30, phases = { "access" }, socket = "/no/server",
 			}
-			local init_worker = handler.init_worker
-			function handler.init_worker() -- before that of the plugin early
-				init_worker()
-				kong.configuration.role = "data_plane"
+			for _, name in ipairs({ "init_worker", "configure" }) do
+				local method = handler[name]
+				handler[name] = function(...) -- not for the plugin early
+					kong.configuration.role = "control_plane"
+					method(...)
+					kong.configuration.role = "data_plane"
+				end
 			end
 			return handler`), 0o644))
 		o.Host.LuaPath = []string{filepath.Join(o.Dir, "front")}

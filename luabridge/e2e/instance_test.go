@@ -91,6 +91,7 @@ location = /killed {
         function session:begin() return buffer end
         function session:send() return true end
         function session:release() end
+        function session:hold() end
         function session:await()
             asked = asked + 1
             if asked == 1 then

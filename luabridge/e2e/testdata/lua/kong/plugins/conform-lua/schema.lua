@@ -3,7 +3,10 @@ return {
   fields = {
     { config = {
       type = "record",
-      fields = { { out = { type = "string" } } },
+      fields = {
+        { out = { type = "string" } },
+        { handshake = { type = "string" } },
+      },
     } },
   },
 }
