@@ -166,12 +166,13 @@ func (k *stock) answerAll(conn *shm.Conn, requests <-chan *stockRequest, gone <-
 
 // succession tells whether a connection ends with the answer to a request,
 // because another server has taken over: Kong asks that one then, on a new
-// connection. An event was refused with the words by which Kong starts its
+// connection. Its pool has connections to both meanwhile, and an instance of one
+// is unknown to the other. An event was refused with the words by which Kong starts its
 // instance anew, and asks again; an instance was given all the same, since for
 // an error there Kong fails the request. Events under way go on.
 func (k *stock) succession(request *stockRequest) bool {
 	begins := request.method == "plugin.HandleEvent" || request.method == "plugin.StartInstance"
-	return begins && k.server.draining() && k.server.succeeded.Load()
+	return begins && k.server.replaced()
 }
 
 // answer gives the result of a request, as a message; undo, if it is not nil,

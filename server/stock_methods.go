@@ -31,7 +31,7 @@ func (k *stock) startInstance(request *stockRequest) (result []byte, undo func()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: Config: %w", request.method, err)
 	}
-	if k.server.draining() && !k.server.succeeded.Load() {
+	if k.server.draining() && !k.server.replaced() {
 		return nil, nil, errStops
 	}
 	entity := struct {
@@ -143,10 +143,10 @@ func (k *stock) handleEvent(request *stockRequest, gone <-chan struct{}) ([]byte
 	if phase <= 0 || in.handlers[phase] == nil {
 		return nil, refused(errNoPhase, "undefined method %s on plugin %s", name, in.plugin.name)
 	}
-	ev, err := k.newEvent(in.instance, uint8(phase))
-	if errors.Is(err, errStops) && k.server.succeeded.Load() {
+	if k.server.replaced() {
 		return nil, noStockInstance(id)
 	}
+	ev, err := k.newEvent(in.instance, uint8(phase))
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,17 @@ func (s *Server) awaitSuccessor() {
 	}
 }
 
+// replaced tells whether another server has the socket now.
+func (s *Server) replaced() bool {
+	if s.succeeded.Load() {
+		return true
+	}
+	s.mu.Lock()
+	listener := s.listener
+	s.mu.Unlock()
+	return listener != nil && listener.Superseded()
+}
+
 // kongMaster is the process id of the nginx master one of whose workers started
 // this process, 0 where somebody else did.
 func kongMaster() int {

@@ -53,8 +53,15 @@ func TestSuccession(t *testing.T) {
 	}
 }
 
-// A server that another one took over from sends Kong there.
+// A server that another one took over from sends Kong there, whether it is told
+// to stop or not.
 func TestStockSuccession(t *testing.T) {
+	for name, told := range map[string]bool{"told to stop": true, "not yet": false} {
+		t.Run(name, func(t *testing.T) { stockSuccession(t, told) })
+	}
+}
+
+func stockSuccession(t *testing.T, told bool) {
 	script := withScript(func(_ *scripted, kong *pdk.PDK) {
 		if path, err := kong.Request.GetPath(); err != nil || path != "/p" {
 			panic(fmt.Sprint(path, err))
@@ -75,8 +82,10 @@ func TestStockSuccession(t *testing.T) {
 	}
 	first, second := k.dial(), k.dial()
 	_, stopNext := serveAt(t, socket, script)
-	stop()
-	require.Eventually(t, s.Draining, patience, time.Millisecond)
+	if told {
+		stop()
+		require.Eventually(t, s.Draining, patience, time.Millisecond)
+	}
 
 	_, text := ask(first, "HandleEvent", table{"InstanceId": in, "EventName": "access"})
 	require.Equal(t, fmt.Sprintf("no plugin instance %v", in), text)

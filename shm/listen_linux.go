@@ -195,6 +195,16 @@ func (l *Listener) Replaced() bool {
 	return err != nil || !os.SameFile(now, l.stat)
 }
 
+// Superseded tells whether another server has put its socket on the path. It may
+// be called from any goroutine.
+func (l *Listener) Superseded() bool {
+	if l.stat == nil {
+		return false
+	}
+	now, err := os.Lstat(l.path)
+	return err == nil && !os.SameFile(now, l.stat)
+}
+
 // Close stops listening and removes the socket file, unless another server put
 // its own there meanwhile or it was adopted. Accepted connections live on.
 func (l *Listener) Close() error {

@@ -17,15 +17,15 @@ var otherHellos = map[string]struct {
 	bytes, says string
 }{
 	"1.1": {"4b52473101000000010000000100000000000000e3100000ffffffff00000000" + "00000000000000000000000000000000",
-		`bridge 1.1, server 2.7: the bridge is older: run "make install" of the kongring that the plugin is built with (2.7), and reload Kong`},
+		`bridge 1.1, server 3.7: the bridge is older: run "make install" of the kongring that the plugin is built with (3.7), and reload Kong`},
 	"2.2": {"4b524731020000000200000001000000010000003a120000ffffffff00000000" + "00000000000000000000000000000000",
-		`bridge 2.2, server 2.7: the bridge is older: run "make install"`},
+		`bridge 2.2, server 3.7: the bridge is older: run "make install"`},
 	"shorter": {"4b5247310100000009000000",
-		`bridge 1.9, server 2.7: the bridge is older`},
-	"longer": {"4b5247310300000001000000" + hex.EncodeToString(make([]byte, 100)),
-		`bridge 3.1, server 2.7: the plugin is older: build it with the kongring that the bridge is from (3.1), and restart it`},
-	"newer": {"4b524731020000000800000001000000010000003a120000ffffffff00000000" + "00000000000000000000000000000000",
-		`bridge 2.8, server 2.7: the plugin is older`},
+		`bridge 1.9, server 3.7: the bridge is older`},
+	"longer": {"4b5247310400000001000000" + hex.EncodeToString(make([]byte, 100)),
+		`bridge 4.1, server 3.7: the plugin is older: build it with the kongring that the bridge is from (4.1), and restart it`},
+	"newer": {"4b524731030000000800000001000000010000003a120000ffffffff00000000" + "00000000000000000000000000000000",
+		`bridge 3.8, server 3.7: the plugin is older`},
 }
 
 // A bridge of another version is refused at once, and can read why.
