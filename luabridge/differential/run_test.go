@@ -143,7 +143,7 @@ var (
 	// The place in the source: the same write is made from another line when
 	// it was posted.
 	linePlace = regexp.MustCompile(`^(?:\[kong\] \S+|\[lua\] \S+ (?:\S+\(\): )?) ?`)
-	lineTail  = regexp.MustCompile(`(?s), (?:context: |client: ).*$`)
+	lineTail  = regexp.MustCompile(`(?s), (?:request_id: |context: |client: ).*$`)
 	lineOf    = regexp.MustCompile(`request: "\S+ /s\d+/([^ ?]+)`)
 	luaPlace  = regexp.MustCompile(`\S+\.lua:\d+: `)
 	temporary = regexp.MustCompile(`( to a temporary file) \S+`)

@@ -178,8 +178,11 @@ end
 
 -- ends an event in which `text` was raised, on both sides first, and raises it
 -- again, so that Kong treats it as it treats a Lua plugin
-local function fail(session, slot, generation, plugin, conf, text)
+local function fail(session, slot, generation, plugin, conf, saved, text)
   text = calls.failed(session, slot, generation, text)
+  if saved then
+    error(text, 0) -- the log phase says itself whose event it was
+  end
   error("plugin " .. plugin .. ": " .. text .. " (instance " ..
         report.instance(conf) .. ")", 0)
 end
@@ -206,7 +209,7 @@ local function run_on(session, id, phase, deadline, plugin, conf, find, saved)
                                              id, phase, nil)
   end
   if not ok then
-    return fail(session, slot, generation, plugin, conf, ended)
+    return fail(session, slot, generation, plugin, conf, saved, ended)
   end
   return ended, failure, text, status
 end
@@ -234,20 +237,18 @@ end
 -- @tparam table slot
 -- @tparam number generation
 -- @tparam boolean unsent whether the message in the slot's buffer is
--- @tparam string plugin its name
--- @tparam table conf the plugin's config
 -- @treturn boolean whether the event came to its end
 -- @treturn string|nil one of the kinds of failure
 -- @treturn string|nil what happened
 -- @treturn number|nil the server's status, one of `layout.STATUS_*`
-function _M.resume(session, slot, generation, unsent, plugin, conf)
+function _M.resume(session, slot, generation, unsent)
   if not session:owns(slot, generation) then
     return false, _M.TIMEOUT, "no answer in time"
   end
   local ok, ended, failure, text, status = pcall(drive_on, session, slot,
                                                  generation, unsent)
   if not ok then
-    return fail(session, slot, generation, plugin, conf, ended)
+    error(calls.failed(session, slot, generation, ended), 0)
   end
   return ended, failure, text, status
 end

@@ -77,7 +77,7 @@ local function run_event(e)
   local entity = o.of[conf]
   if session then
     local ended, failure, text, status = event.resume(
-      session, e.slot, e.generation, e.unsent, o.name, conf)
+      session, e.slot, e.generation, e.unsent)
     if not event.refused(entity.bridge, session, conf, e.id, status) then
       return ended, failure, text
     end
