@@ -26,7 +26,7 @@
 // Waking a thread on another core costs 3 to 6 µs on bare metal and about 30 µs
 // on a virtual machine, whatever the mechanism; a look at a word in memory costs
 // next to nothing. So each side climbs a ladder, and comes down from it by what
-// it measures. The figures are constants in reader.go, and in
+// it measures. The figures are constants in look.go, and in
 // luabridge/kongring/session_wait.lua for the worker.
 //
 // The reader here:
