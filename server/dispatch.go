@@ -97,7 +97,6 @@ func (n *session) instanceFor(head wire.Head) (*opened, error) {
 	case in == nil:
 		return nil, refused(errNoInstance, "no instance %d in this session", head.Arg)
 	case n.server.draining():
-		n.dismissed.Store(true)
 		return nil, errStops
 	case int(head.Code) >= len(in.handlers) || in.handlers[head.Code] == nil:
 		return nil, refused(errNoPhase, "plugin %s has no handler for phase %s", in.plugin.name, phaseName(head.Code))
@@ -222,7 +221,6 @@ func (r *reader) start(s *slot, head wire.Head, body []byte) error {
 
 func (n *session) startInstance(request *wire.StartInstance) (uint32, error) {
 	if n.server.draining() {
-		n.dismissed.Store(true)
 		return 0, errStops
 	}
 	in, err := n.server.registry.start(n.ctx, request)

@@ -35,6 +35,9 @@ func (s *Server) Listening() bool {
 // SetMaster says which Kong started the server.
 func (s *Server) SetMaster(pid int) { s.master = pid }
 
+// Greeting is the number of connections that have not said hello yet.
+func (s *Server) Greeting() int { return len(s.pending) }
+
 // The stream's format, for the worker's end.
 var (
 	AppendFrame = appendFrame

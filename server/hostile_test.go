@@ -337,18 +337,24 @@ func dialRaw(t testing.TB, socket string, h shm.Hello) net.Conn {
 	c, err := net.Dial("unix", socket)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
+	sayHello(t, c, h)
+	return c
+}
+
+// sayHello says hello on a bare connection and reads the welcome.
+func sayHello(t testing.TB, c net.Conn, h shm.Hello) {
+	t.Helper()
 	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
 	var b []byte
 	for _, n := range []uint32{shm.Magic, shm.Version, wire.Version, h.Kind, h.Worker, h.PID, h.CPU, h.Session} {
 		b = binary.LittleEndian.AppendUint32(b, n)
 	}
-	_, err = c.Write(append(b, h.Token[:]...))
+	_, err := c.Write(append(b, h.Token[:]...))
 	require.NoError(t, err)
 	welcome := make([]byte, shm.WelcomeSize)
 	_, err = io.ReadFull(c, welcome)
 	require.NoError(t, err)
 	require.EqualValues(t, shm.WelcomeOK, binary.LittleEndian.Uint32(welcome[12:]))
-	return c
 }
 
 func TestBytesBehindTheHello(t *testing.T) {

@@ -133,8 +133,9 @@ func WithMaxPending(connections int) Option {
 	}
 }
 
-// WithGrace sets how long a stopping server waits for the events under way; 10
-// seconds unless set.
+// WithGrace sets how long a stopping server waits for its workers, which take
+// their events elsewhere and leave when they have their answers; 10 seconds unless
+// set.
 func WithGrace(d time.Duration) Option {
 	return func(o *options) error { o.grace = d; return nil }
 }

@@ -280,18 +280,6 @@ func (r *rings) setDoorbell(c doorbell) {
 	}
 }
 
-// hangUp hangs up the doorbell connection, and tells whether there was one. A
-// pump is none: it is needed to the end.
-func (r *rings) hangUp() bool {
-	r.mu.Lock()
-	_, connected := r.doorbell.(*shm.Conn)
-	r.mu.Unlock()
-	if connected {
-		r.setDoorbell(nil)
-	}
-	return connected
-}
-
 // dropDoorbell forgets a doorbell connection that hung up, unless a newer one
 // took its place.
 func (r *rings) dropDoorbell(c doorbell) {

@@ -88,8 +88,9 @@ func New(opts ...Option) (*Server, error) {
 
 // Serve listens on the socket and serves workers until ctx ends or Close is
 // called. At the end of ctx it takes no more workers, refuses new events, waits
-// for those under way up to the grace time, and gives nil. After Close it gives
-// ErrServerClosed. Other errors say why it could not listen.
+// until those under way are over and its workers have left, up to the grace time,
+// and gives nil. After Close it gives ErrServerClosed. Other errors say why it
+// could not listen.
 //
 // Where another server listens on the socket, this one takes its place: workers
 // that attach from then on find this one, and the other goes on with those that
@@ -147,7 +148,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	systemd.tell(daemon.SdNotifyStopping)
 	s.options.logger.Info("stopping", "events", s.underWay(), "grace", s.options.grace)
-	s.waitForEvents()
+	s.handOver()
 	return s.Close()
 }
 

@@ -51,6 +51,7 @@ type session struct {
 	constants [len(wire.Methods)]atomic.Pointer[[]byte] // values of ClassConstant
 
 	doorbells sync.Mutex // orders doorbell connections by their welcome
+	dismissed bool       // the server stops: no doorbell stays; guarded by doorbells
 
 	mu        sync.Mutex
 	instances map[uint32]*opened // open ones by number on the wire, which is not given twice
@@ -59,7 +60,6 @@ type session struct {
 	open      sync.WaitGroup // goroutines that may touch the session's memory
 	events    atomic.Int64   // events under way
 	ended     atomic.Bool    // end was called
-	dismissed atomic.Bool    // the worker knows that the server stops
 	owed      atomic.Int32   // replies that wait for their instance or for room in the ring
 	failed    error          // why the session ended; written before ctx ends
 	closed    bool           // no goroutine may join open any more
@@ -191,13 +191,17 @@ func (n *session) end(cause error) {
 	n.retire()
 }
 
-// dismiss tells the worker that new events are refused from now on, by hanging up
-// its doorbell: it takes those elsewhere, and hangs up when it has its answers. A
-// worker that has no doorbell learns it from the first refusal.
+// dismiss tells the worker that new events are refused from now on, see stop.go.
 func (n *session) dismiss() {
-	if n.rings.hangUp() {
-		n.dismissed.Store(true)
+	if n.pump != nil {
+		n.owed.Add(1)
+		n.send(wire.AppendHead(nil, wire.Head{Type: wire.TypeDismiss}))
+		return
 	}
+	n.doorbells.Lock()
+	defer n.doorbells.Unlock()
+	n.dismissed = true
+	n.rings.setDoorbell(nil)
 }
 
 // join lets a goroutine touch the session's memory until it calls open.Done.
@@ -235,6 +239,9 @@ func (n *session) ringWith(c *shm.Conn, h shm.Hello) error {
 		return err
 	}
 	n.rings.setDoorbell(c)
+	if n.dismissed {
+		n.rings.setDoorbell(nil)
+	}
 	return nil
 }
 

@@ -287,30 +287,6 @@ func TestServeDrains(t *testing.T) {
 	require.ErrorIs(t, s.Serve(t.Context()), server.ErrServerClosed)
 }
 
-// A server that stops hangs up the doorbells, and answers what its workers sent
-// before they noticed, until they hang up as well.
-func TestServeDismissesItsWorkers(t *testing.T) {
-	socket := socketPath(t)
-	s := newServer(t, socket)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := serve(ctx, s)
-	listening(t, socket)
-	w := attach(t, socket)
-	instance := w.instance("scripted", `{}`)
-	stop()
-	overdue := w.overdue()
-	for w.doorbell.WaitRing() == nil { // the first ring is that of its making
-	}
-	require.True(t, overdue.Stop(), "the doorbell is not hung up")
-	// for longer than a server stays that nobody needs
-	for began := time.Now(); time.Since(began) < 30*time.Millisecond; {
-		done, _ := w.expect(wire.TypeDone, w.event(1, instance))
-		require.Equal(t, uint8(wire.StatusShutdown), done.Code)
-	}
-	w.hangUp()
-	require.NoError(t, within(t, ended))
-}
-
 func TestCloseReportsHandlersThatStay(t *testing.T) {
 	socket := socketPath(t)
 	release := make(chan struct{})
@@ -398,8 +374,9 @@ func TestStartServer(t *testing.T) {
 		w := attach(t, socket)
 		w.instance(name, `{}`)
 		require.NoError(t, cmd.Process.Signal(signal))
+		w.waitDismissed()
+		w.hangUp()
 		require.NoError(t, cmd.Wait())
-		w.waitHangUp()
 		_, err = os.Lstat(socket)
 		require.ErrorIs(t, err, fs.ErrNotExist)
 	}
@@ -439,6 +416,8 @@ func TestMemoryIsRefused(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "socket", stats.Sessions[0].Carrier)
 			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+			w.waitDismissed()
+			w.hangUp()
 			require.NoError(t, cmd.Wait())
 			require.Len(t, regexp.MustCompile("(?m)WARN.*"+tc.reason).FindAllString(log.String(), -1), tc.warns, log)
 			require.Equal(t, tc.warns, strings.Count(log.String(), "WARN"))

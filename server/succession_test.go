@@ -48,6 +48,8 @@ func TestSuccession(t *testing.T) {
 			w.expect(wire.TypeDone, w.event(0, w.instance("scripted", `{}`)))
 			require.False(t, s.Draining())
 			follow(t, socket, kong)
+			w.waitDismissed()
+			w.hangUp()
 			require.NoError(t, within(t, ended))
 		})
 	}

@@ -89,6 +89,7 @@ type worker struct {
 	stream   *bufio.Reader // in the place of rings and doorbell, over the socket
 	buf      []byte        // of the last frame of stream
 	next     uint32
+	told     bool          // over the socket, that the server stops
 	over     chan struct{} // closed when the server hung up; made once it dismissed the worker
 }
 
@@ -200,6 +201,28 @@ func (w *worker) waitRing() error {
 	}
 }
 
+// waitDismissed waits for the server's word that it stops, where nothing else is
+// to come.
+func (w *worker) waitDismissed() {
+	w.t.Helper()
+	if w.stream == nil {
+		defer w.overdue().Stop()
+		for err := error(nil); err == nil; { // the first ring is that of its making
+			err = w.doorbell.WaitRing()
+			require.NotErrorIs(w.t, err, shm.ErrClosed, "the doorbell is not hung up")
+		}
+		return
+	}
+	for !w.told {
+		frame, err := w.frame()
+		require.NoError(w.t, err)
+		head, _, err := wire.ReadHead(frame.Payload)
+		require.NoError(w.t, err)
+		require.Equal(w.t, wire.Head{Type: wire.TypeDismiss}, head)
+		w.told = true
+	}
+}
+
 // waitHangUp waits until the server hung up the session's connection.
 func (w *worker) waitHangUp() {
 	w.t.Helper()
@@ -220,7 +243,8 @@ func (w *worker) receive() (wire.Head, []byte) {
 	return head, body
 }
 
-// receiveOrEnd is receive that gives io.EOF once the server hung up.
+// receiveOrEnd is receive that gives io.EOF once the server hung up. A dismissal
+// is taken in on the way.
 func (w *worker) receiveOrEnd() (wire.Head, []byte, error) {
 	var whole []byte
 	for {
@@ -231,6 +255,10 @@ func (w *worker) receiveOrEnd() (wire.Head, []byte, error) {
 		head, body, err := wire.ReadHead(frame.Payload)
 		if err != nil {
 			return wire.Head{}, nil, err
+		}
+		if head.Type == wire.TypeDismiss {
+			w.told = true
+			continue
 		}
 		whole = append(whole, body...)
 		if !frame.More {

@@ -2,6 +2,9 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"regexp"
 	"strconv"
 	"sync"
@@ -180,5 +183,56 @@ func TestTakeoverFromALeavingWorker(t *testing.T) {
 		stats, err := b.Server.Stats()
 		require.NoError(t, err)
 		require.NotEqual(t, pids[0], stats.Sessions[0].PID)
+	})
+}
+
+// A worker that has nothing to do goes over as soon as the old server stops.
+func TestTakeoverOfAnIdleWorker(t *testing.T) {
+	carriers(t, func(t *testing.T) {
+		b := start(t, nil)
+		b.answers()
+		old := b.second()
+		require.NoError(t, old.Stop(b.ctx))
+		b.logged(`session 1 with .* ended: the plugin server takes no more events`)
+		b.workers(1)
+		b.answers()
+	})
+}
+
+// A request of a worker that shuts down is between two events for as long as it
+// takes the old server to stop: the server need not wait for it, and the later
+// event goes to the new one.
+func TestTakeoverBetweenTwoEvents(t *testing.T) {
+	carriers(t, func(t *testing.T) {
+		b := start(t, nil)
+		pids, err := b.Host.Workers()
+		require.NoError(t, err)
+		body, rest := io.Pipe() // the plugins run before the body is there
+		defer rest.Close()
+		uploaded := make(chan error, 1)
+		go func() {
+			response, err := b.Client.Post(b.Host.URL()+"/probe/between", "text/plain", body)
+			if err == nil {
+				err = response.Body.Close()
+			}
+			if err == nil && response.StatusCode != http.StatusOK {
+				err = fmt.Errorf("status %d", response.StatusCode)
+			}
+			uploaded <- err
+		}()
+		b.eventually("rewrite and access are over", func() bool {
+			stats, err := b.Server.Stats()
+			require.NoError(t, err)
+			return len(stats.Sessions) == 1 && stats.Sessions[0].Server.EventsDone == 2
+		})
+		old := b.second()
+		require.NoError(t, b.Host.Reload(b.ctx))
+		require.NoError(t, old.Stop(b.ctx))
+		b.logged(`session 1 with .* ended: the (worker shuts down|plugin server takes no more events)`)
+		require.Empty(t, uploaded)
+		require.NoError(t, rest.Close())
+		require.NoError(t, <-uploaded)
+		b.logged(strconv.Itoa(pids[0]) + `.*\[probe\] log phase: /probe/between 200`)
+		b.Client.CloseIdleConnections() // of the old worker
 	})
 }

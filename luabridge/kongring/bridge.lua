@@ -6,13 +6,12 @@
 -- request is told and the thread attaches anew, with a back-off. A server that
 -- stops hangs up the doorbell alone, or refuses an event: another thread
 -- attaches anew, to whoever listens now, and the old session goes on for the
--- requests it has. When the worker shuts down, the thread leaves and the
--- session goes on without it for the requests that are still there.
+-- requests it has (see_off.lua). When the worker shuts down, the session ends
+-- with the events that are there, and a later one gets a session of its own.
 --
 -- Where shared memory is refused, the thread attaches by the socket and pumps
 -- instead (pump.lua); the next time it attaches it tries shared memory first
--- again. When the worker shuts down, a pump ends with the requests that are
--- there, and a later one gets a session of its own.
+-- again.
 --
 -- Called by: handler.lua. Phases: `start` all, `session` those that may yield.
 --
@@ -195,7 +194,7 @@ end
 local function attend(self, session, socket)
   turn.learn()
   if not socket then
-    pump.run(session)
+    pump.run(self, session)
     return false
   end
   ngx.thread.spawn(session.look_on, session, true)
@@ -218,7 +217,8 @@ local function serve(self, session)
       self:replace(session)
       return see_off(session)
     end
-  elseif exiting() and not self.pumped and not self.replaced then
+  elseif exiting() and self.waiters == 0 then
+    self.attaching, self.leaving = false, true
     return
   end
   while true do
@@ -231,14 +231,16 @@ local function serve(self, session)
     if attend(self, session, socket) then
       return go_on(self, session)
     end
-    if self.session ~= session then -- it was replaced
+    if exiting() then
+      self.leaving = true
+    end
+    if self.session ~= session or self.leaving then -- it was replaced, or ends
       see_off(session)
       log(NOTICE, "[kongring] session ", session.id, " with ", self.path,
-          " ended: ", session.closed)
-      return
-    end
-    if self.leaving or exiting() then
-      self.leaving = true
+          " ended: ", session.closed or "nobody waits for its last events")
+      if self.session == session then
+        self.session = nil -- later events get another
+      end
       return
     end
     log(WARN, "[kongring] session ", session.id, " with ", self.path,
@@ -251,11 +253,8 @@ local function serve(self, session)
 end
 
 
-function run(premature, self, session)
-  if premature then
-    self.attaching = false
-    return tell(self)
-  end
+-- runs also as premature: a worker that shuts down has requests that wait
+function run(_, self, session)
   local mine = {}
   self.running = mine
   local ok, err = pcall(serve, self, session)
@@ -289,7 +288,7 @@ function Bridge:replace(session)
   log(NOTICE, "[kongring] session ", session.id, " with ", self.path,
       ": the plugin server takes no more events")
   judge(self, session)
-  self.session, self.replaced, session.replaced = nil, true, true
+  self.session, session.replaced = nil, true
   session:leave()
   if not self.leaving then -- else the next request asks for it
     self.attaching = true
@@ -301,9 +300,9 @@ end
 local function nothing() end
 
 
---- The worker shuts down: the server closes the doorbell, which ends the
--- thread at once, and the requests that are left look by themselves. A pump
--- goes on until no request needs it.
+--- The worker shuts down: the server closes the doorbell, which has the thread
+-- see the session off, and the requests that are left look by themselves. A
+-- pump goes on until no request needs it.
 -- @phases timer
 function Bridge:leave()
   self.leaving = true
@@ -341,7 +340,6 @@ function _M.start(path, wanted)
       path = path,
       wanted = wanted, -- carrier
       pumped = false, -- the newest session goes over the socket
-      replaced = false, -- a server refused events
       unsound = 0, -- seconds to wait, after a session that did not last
       sema = semaphore.new(),
       waiters = 0, -- requests that wait for the attachment
@@ -358,10 +356,10 @@ end
 
 
 -- whether the thread that ought to run does not: one that nginx had no place
--- for, or one that left with the requests that were there
+-- for, or the next one of a worker that shuts down
 local function stalled(self)
   if self.leaving then
-    return (self.pumped or self.replaced) and not self.attaching
+    return not self.attaching
   end
   return not self.running and now() - self.asked > 1
 end
@@ -393,8 +391,7 @@ function Bridge:get()
     go_on(self)
   end
   local deadline = now() + ATTACH_WAIT
-  while self.attaching and now() < deadline and
-        (self.pumped or self.replaced or not self.leaving) do
+  while self.attaching and now() < deadline do
     self.waiters = self.waiters + 1
     -- less than a millisecond is no wait, and nginx's clock would stand still
     if not self.sema:wait(max(deadline - now(), 0.001)) then

@@ -291,7 +291,7 @@ local _M = {
   LEAVE_BYTE = 76,
 
   -- Messages
-  APP = 3,
+  APP = 4,
   REGION_TO_SERVER = 0,
   REGION_TO_WORKER = 1,
   REGION_SERVER_COUNTERS = 2,
@@ -311,6 +311,7 @@ local _M = {
   TYPE_CANCEL = 9,
   TYPE_PROFILE = 10,
   TYPE_COUNTERS = 11,
+  TYPE_DISMISS = 12,
   ARG_METHOD = 65535,
   ARG_WRITES = 16,
   NO_VALUE = 0xffffffff,

@@ -20,6 +20,7 @@
 local ffi = require "ffi"
 local layout = require "kongring.layout"
 local ring = require "kongring.ring"
+local see_off = require "kongring.see_off"
 local stream = require "kongring.stream"
 
 
@@ -41,10 +42,8 @@ local CHUNK = 64 * 1024
 -- counters that changed
 local SWEEP = 5
 
--- seconds between two looks whether a session that leaves is still needed, and
--- how many in a row have to say no
+-- seconds between two looks whether a session that leaves is still needed
 local LOOK = 0.01
-local LOOKS = 2
 
 -- as good as for ever, in seconds
 local FAR = 24 * 3600
@@ -173,25 +172,22 @@ local function leaves(session)
 end
 
 
--- waits until the session is over; ends it when it leaves and nobody needs it
-local function watch(session, over, told)
-  local swept, quiet, events = now(), 0, -1
+-- waits until the session is over: has it replaced when the server stops, and
+-- ends it when it leaves and nobody needs it
+local function watch(bridge, session, over, told)
+  local swept, close_idle = now(), see_off.closer(session)
   while not session.closed do
     over:wait(leaves(session) and LOOK or SWEEP)
+    if session.dismissed then
+      bridge:replace(session)
+    end
     if not session.closed and now() - swept >= SWEEP then
       swept = now()
       session:sweep()
       told = not session.closed and tell_counters(session, told)
     end
-    if not session.closed and leaves(session) then
-      -- a request between two events has no slot for a moment
-      local idle = session.open_count == 0 and session.counters.events == events
-      quiet, events = idle and quiet + 1 or 0, session.counters.events
-      if quiet >= LOOKS then
-        session:close(session.replaced and
-                      "the plugin server takes no more events" or
-                      "the worker shuts down")
-      end
+    if leaves(session) then
+      close_idle()
     end
   end
 end
@@ -200,8 +196,9 @@ end
 --- Carries the frames of a session until it is closed, by whomever, or the
 -- server hangs up, which closes it.
 -- @phases timer, the one that attached
+-- @tparam table bridge the session's
 -- @tparam table session over an attachment of `attach_socket`
-function _M.run(session)
+function _M.run(bridge, session)
   local a = session.attachment
   a.close = stop
   -- nothing comes from a ring while this worker looks into it
@@ -211,7 +208,7 @@ function _M.run(session)
   local threads = { spawn(guarded, receive, session, a),
                     spawn(guarded, send, session, a),
                     spawn(guarded, session.look_on, session, false) }
-  local ok, err = pcall(watch, session, a.over, told)
+  local ok, err = pcall(watch, bridge, session, a.over, told)
   if not ok then
     log(ngx.ERR, "[kongring] pump: ", err)
     session:close("the bridge failed: " .. tostring(err))

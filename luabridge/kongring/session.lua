@@ -124,6 +124,7 @@ function _M.new(attachment, ticks_per_us)
     closer = { -- what stands for a slot in messages of the session itself
       number = 0, generation = 0, out = msgpack.new_buffer(SHORT),
     },
+    dismissed = false, -- the server told the pump that it stops
     closed = nil, -- why the session is over
   }, mt)
 end
@@ -161,6 +162,7 @@ function Session:acquire(kind, deadline)
       began = false, -- generation of the event that was sent
       type = false, -- of the message in the inbox, false when it is empty
       unfinished = 0, -- bytes in the inbox of a message that is not whole
+      polls = false, -- its owner looks by itself: see see_off.lua
     }
     self.slots[slot.number] = slot
   end
@@ -337,6 +339,7 @@ end
 -- @treturn boolean false when the slot is another's meanwhile
 function Session:yield(slot, generation, seconds)
   if self.leaving then
+    slot.polls = true
     seconds = min(seconds, POLL)
   end
   if not slot.sema:wait(max(seconds, 0.001)) and slot.sema:count() > 0 then

@@ -15,12 +15,14 @@ local pdk = require "kongring.pdk"
 local prefetch = require "kongring.prefetch"
 local saved = require "kongring.saved"
 local trace = require "kongring.trace"
+local turn = require "kongring.turn"
 
 
 local cast = ffi.cast
 local copy = ffi.copy
 local cut = trace.cut
 local fmt = string.format
+local keep_awake = turn.keep_awake
 local HEAD_SIZE = layout.HEAD_SIZE
 local PHASE_LOG = layout.PHASE.log
 local TYPE_CALL = layout.TYPE_CALL
@@ -29,6 +31,7 @@ local TYPE_DONE = layout.TYPE_DONE
 local TYPE_START = layout.TYPE_START
 local TYPE_STARTED = layout.TYPE_STARTED
 local TYPE_PROFILE = layout.TYPE_PROFILE
+local TYPE_DISMISS = layout.TYPE_DISMISS
 local STATUS_OK = layout.STATUS_OK
 
 
@@ -112,6 +115,15 @@ function _M:count_unfinished(slot, bytes)
 end
 
 
+-- takes in that the server stops: the pump has the session replaced
+local function take_dismissal(self)
+  self.dismissed = true
+  self.attachment.over:post(1)
+  keep_awake()
+  return false
+end
+
+
 --- What goes to the server along with an event.
 -- @phases all
 -- @tparam number instance its number
@@ -154,6 +166,9 @@ local function take(self)
     return take_profile(self, head, len)
   end
   if not slot then
+    if kind == TYPE_DISMISS and self.attachment.over then
+      return take_dismissal(self)
+    end
     return self:damage(fmt("type %d for slot %d, which was never opened", kind,
                             head.slot))
   end

@@ -94,6 +94,7 @@ var wireConstants = []constant{
 	{"TypeCancel", wire.TypeCancel},
 	{"TypeProfile", wire.TypeProfile},
 	{"TypeCounters", wire.TypeCounters},
+	{"TypeDismiss", wire.TypeDismiss},
 	{"ArgMethod", wire.ArgMethod},
 	{"ArgWrites", wire.ArgWrites},
 	{"NoValue", wire.NoValue},

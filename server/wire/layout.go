@@ -8,7 +8,7 @@ import (
 // Version is the version of this package's messages, counters and method
 // table. It travels as the application version of hello and segment; the two
 // sides refuse each other when it differs.
-const Version = 3
+const Version = 4
 
 // Regions of a session's segment.
 const (
@@ -37,6 +37,8 @@ const (
 //	                                           getter: method (u16), array of arguments
 //	Counters worker  –        –                WorkerCounters as they lie in memory: only
 //	                                           over the socket, where nobody else sees them
+//	Dismiss  server  –        –                –; only over the socket, where no doorbell
+//	                                           can be hung up: see server/stop.go
 //
 // A server's message to a slot brings the writes that the handler made since
 // the last one: arg holds their number in its upper 16 bits, and the method, if
@@ -86,6 +88,7 @@ const (
 	TypeCancel   = 9
 	TypeProfile  = 10
 	TypeCounters = 11
+	TypeDismiss  = 12
 )
 
 // ArgMethod and ArgWrites are the parts of Arg in a server's message to a slot.

@@ -47,7 +47,7 @@ func TestReadHeadOfTooLittle(t *testing.T) {
 // The layout is spoken by programs that are not compiled together: none of
 // this changes without a new Version.
 func TestLayout(t *testing.T) {
-	require.EqualValues(t, 2, wire.Version)
+	require.EqualValues(t, 4, wire.Version)
 	for _, tc := range []struct {
 		of     interface{}
 		size   uintptr
@@ -55,9 +55,9 @@ func TestLayout(t *testing.T) {
 		sizes  []uintptr // of each field; 8 where there is none
 	}{
 		{wire.Head{}, wire.HeadSize, []string{"Type", "Code", "Slot", "Generation", "Arg"}, []uintptr{1, 1, 2, 4, 4}},
-		{wire.ServerCounters{}, 22 * 8, strings.Fields(`FramesIn FramesOut BytesIn BytesOut SpinsPaid SpinsUnpaid
+		{wire.ServerCounters{}, 23 * 8, strings.Fields(`FramesIn FramesOut BytesIn BytesOut SpinsPaid SpinsUnpaid
 			Sleeps Doorbells FullWaits LateFrames Events EventsDone Panics Handovers Instances StartsFailed
-			Posted RoundTrips MemoHits PrefetchHits Wasted Profiles`), nil},
+			Posted RoundTrips MemoHits PrefetchHits Wasted Profiles Overloads`), nil},
 		{wire.WorkerCounters{}, 19 * 8, strings.Fields(`FramesIn FramesOut BytesIn BytesOut SpinsPaid SpinsUnpaid
 			Sleeps Doorbells FullWaits LateFrames Events EventsDone EventTicks Calls Errors Deadlines Open TicksPerUS LogLevel`), nil},
 	} {
@@ -89,7 +89,7 @@ func TestCountersAreViews(t *testing.T) {
 	s := wire.ServerCountersAt(region)
 	s.StartsFailed = 0x0807060504030201
 	require.Equal(t, []byte{1, 2, 3, 4, 5, 6, 7, 8}, region[15*8:16*8])
-	require.Len(t, s.Words(), 22)
+	require.Len(t, s.Words(), 23)
 	require.EqualValues(t, 0x0807060504030201, s.Words()[15])
 
 	clear(region)
