@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"sync"
@@ -235,4 +237,34 @@ func TestTakeoverBetweenTwoEvents(t *testing.T) {
 		b.logged(strconv.Itoa(pids[0]) + `.*\[probe\] log phase: /probe/between 200`)
 		b.Client.CloseIdleConnections() // of the old worker
 	})
+}
+
+// A worker attaches to the old server and opens its doorbell at the new one,
+// which knows nothing of it: it attaches once more at once, and those who wait
+// for it do not notice.
+func TestTakeoverWhileAttaching(t *testing.T) {
+	var hold string
+	b := start(t, func(o *testbed.Options) {
+		hold = filepath.Join(o.Dir, "hold")
+		const open = "socket, err = attach.open_doorbell(self.path, attachment)"
+		patched(t, o, "bridge.lua", open, fmt.Sprintf("while io.open(%q) do ngx.sleep(0.01) end ", hold)+open)
+		patched(t, o, "bridge.lua", "ATTACH_WAIT = 1", "ATTACH_WAIT = 100")
+		const wait = "self.waiters = self.waiters + 1"
+		patched(t, o, "bridge.lua", wait, wait+` log(NOTICE, "a request waits")`)
+	})
+	b.answers()
+	require.NoError(t, os.WriteFile(hold, nil, 0o600))
+	require.NoError(t, b.Host.Reload(b.ctx))
+	b.eventually("the new worker attaches to the old server", func() bool {
+		stats, err := b.Server.Stats()
+		return err == nil && stats.SessionsBegun == 2
+	})
+	b.second()
+	before := b.count("a request waits")
+	l := newLoad(b, 4, "nothing")
+	b.eventually("requests wait", func() bool { return b.count("a request waits") > before })
+	require.NoError(t, os.Remove(hold))
+	l.more()
+	l.stop()
+	b.workers(1)
 }

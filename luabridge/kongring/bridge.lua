@@ -162,6 +162,18 @@ local function go_on(self, session)
 end
 
 
+-- Makes a session, and tries at once again where one server listened and
+-- another has taken over meanwhile: it refused, hung up, or the doorbell led to
+-- the other one. Nobody is told of that.
+local function connect_to_newest(self)
+  local session, socket, absent = connect(self)
+  if not session and not absent then
+    session, socket, absent = connect(self)
+  end
+  return session, socket, absent
+end
+
+
 -- attaches, with a back-off, until there is a session or the worker exits
 local function attach_patiently(self)
   local delay = BACK_OFF_MIN
@@ -171,7 +183,7 @@ local function attach_patiently(self)
   end
   repeat
     self.attaching = true
-    local session, socket, absent = connect(self)
+    local session, socket, absent = connect_to_newest(self)
     self.attaching = false
     if session then
       log(NOTICE, "[kongring] attached to ", self.path, " as session ",
