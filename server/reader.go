@@ -71,6 +71,8 @@ func (n *session) take(role uint64) bool {
 		return false
 	}
 	n.rings.counters.Handovers++
+	// Now, not when the handler returns: those behind it may be as slow.
+	n.inHand.instance.slow[n.inHand.phase].Store(slowEvents)
 	n.spawn((&reader{session: n, stay: stay}).loop)
 	return true
 }
@@ -209,13 +211,10 @@ func (r *reader) runEvent(ev *event) bool {
 		n.spawn(func() { ev.run(nil) })
 		return true
 	}
+	n.inHand = ev
 	r.leave()
 	ev.run(r)
-	if r.back() {
-		return true
-	}
-	slow.Store(slowEvents)
-	return false
+	return r.back()
 }
 
 // slowEvents is how many events of a phase of an instance get a goroutine of

@@ -47,6 +47,7 @@ type session struct {
 	slots     [wire.MaxSlots]slot // owned by the reader role
 	assembled int                 // bytes in unfinished messages; likewise
 	postponed postponed           // likewise
+	inHand    *event              // the event for whose handler the role went away last; likewise
 
 	constants [len(wire.Methods)]atomic.Pointer[[]byte] // values of ClassConstant
 
