@@ -139,7 +139,7 @@ func TestHandshakeWithoutServer(t *testing.T) {
 // The worker attaches while the first handshake waits for it.
 func TestAttachDuringTheHandshake(t *testing.T) {
 	s := startSecure(t, func(o *testbed.Options) {
-		patched(t, o, "handler.lua", "function handler.init_worker()", "function handler.no_init_worker()")
+		patched(t, o, "handler.lua", `return kong.configuration.role ~= "control_plane"`, "return false")
 	})
 	require.NotContains(t, s.log(), "attached to")
 	require.NoError(t, s.shake())
