@@ -19,6 +19,9 @@ type Options struct {
 	LuaPath []string // folders with Lua modules
 	Workers int      // 1 by default
 
+	// PEM files. With them Kong has a port for TLS as well, see Kong.TLSURL.
+	Certificate, Key string
+
 	// Settings are more lines of kong.conf. Env is added to the environment
 	// that Kong is started in.
 	Settings, Env map[string]string
@@ -62,6 +65,10 @@ func (k *Kong) settings() map[string]string {
 	if os.Getuid() == 0 {
 		// else the workers are nobody, who may not attach to root's server
 		all["nginx_user"] = "root root"
+	}
+	if k.options.Certificate != "" {
+		all["proxy_listen"] += ", " + k.secure + " ssl"
+		all["ssl_cert"], all["ssl_cert_key"] = k.options.Certificate, k.options.Key
 	}
 	maps.Copy(all, k.options.Settings)
 	return all

@@ -29,9 +29,9 @@ const (
 // Kong is a running Kong. Its methods may be called from any goroutine, but for
 // Reload and Stop, which are called one after the other.
 type Kong struct {
-	options      Options
-	proxy, admin string // addresses
-	master       int
+	options              Options
+	proxy, admin, secure string // addresses
+	master               int
 }
 
 // Available returns nil if Start can work on this machine, or ErrUnavailable.
@@ -70,7 +70,7 @@ func Start(ctx context.Context, o Options) (*Kong, error) {
 			return k, nil
 		}
 		// Somebody else may have taken a port since it was found free.
-		if attempt == attempts || !taken(k.proxy) && !taken(k.admin) {
+		if attempt == attempts || !taken(k.proxy) && !taken(k.admin) && !taken(k.secure) {
 			return nil, fmt.Errorf("start kong: %w", err)
 		}
 	}
@@ -91,7 +91,7 @@ func Check(ctx context.Context, o Options) error {
 }
 
 func (k *Kong) start(ctx context.Context) (err error) {
-	for _, address := range []*string{&k.proxy, &k.admin} {
+	for _, address := range []*string{&k.proxy, &k.admin, &k.secure} {
 		if *address, err = freePort(); err != nil {
 			return err
 		}
@@ -181,6 +181,9 @@ func (k *Kong) run(ctx context.Context, args ...string) (string, error) {
 
 // URL is where the proxy listens, without a slash at the end.
 func (k *Kong) URL() string { return "http://" + k.proxy }
+
+// TLSURL is where it listens for TLS, given a certificate; likewise.
+func (k *Kong) TLSURL() string { return "https://" + k.secure }
 
 // AdminURL is where the Admin API listens, without a slash at the end.
 func (k *Kong) AdminURL() string { return "http://" + k.admin }

@@ -13,6 +13,7 @@ import (
 	"github.com/kongring/kongring/luabridge/e2e/conform"
 	"github.com/kongring/kongring/luabridge/kongrun"
 	"github.com/kongring/kongring/luabridge/testbed"
+	"github.com/kongring/kongring/luabridge/testcert"
 )
 
 // The conformance suite in Kong, over the rings, over the socket, and as a Kong
@@ -28,7 +29,7 @@ func TestConformance(t *testing.T) {
 		p := conformancePlace(t, testbed.Options{NoServer: true}, func(dir string) map[string]string {
 			return pluginServer("conform", conformance.Server, dir)
 		})
-		p.Carrier, p.Phases = conform.Stock, []string{"rewrite", "access", "response"}
+		p.Carrier, p.Phases = conform.Stock, []string{"certificate", "rewrite", "access", "response"}
 		conform.Run(t, p)
 	})
 }
@@ -61,9 +62,16 @@ func conformancePlace(t *testing.T, o testbed.Options, settings func(dir string)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.Stop(ctx)) })
 
-	both := object{"out": out}
+	handshake := filepath.Join(dir, "handshake")
+	require.NoError(t, os.WriteFile(handshake, []byte("{}"), 0o666))
+	pair, err := testcert.New("127.0.0.1", nil)
+	require.NoError(t, err)
+	certificate, key, err := pair.Write(dir)
+	require.NoError(t, err)
+	b.Client.Transport.(*http.Transport).TLSClientConfig = pair.Trusting()
+	both := object{"out": out, "handshake": handshake}
 	ko := kongrun.Options{
-		Dir: dir, Plugins: []string{"conform", "conform-lua"},
+		Dir: dir, Plugins: []string{"conform", "conform-lua"}, Certificate: certificate, Key: key,
 		LuaPath:  []string{filepath.Join(conformance.Root, "luabridge", "e2e", "testdata", "lua")},
 		Settings: map[string]string{"trusted_ips": "127.0.0.1"},
 		Env:      map[string]string{"CONFORM_SECRET": "very secret"},
@@ -99,6 +107,7 @@ func conformancePlace(t *testing.T, o testbed.Options, settings func(dir string)
 	})
 	listens(t, ctx, b.Socket())
 	return conform.Place{
-		URL: k.URL(), Out: out, Client: b.Client, Phases: []string{"rewrite", "access", "response", "log"},
+		URL: k.URL(), TLSURL: k.TLSURL(), Out: out, Handshake: handshake, Client: b.Client,
+		Phases: []string{"certificate", "rewrite", "access", "response", "log"},
 	}
 }
