@@ -24,7 +24,7 @@
 //	I4  Before a frame is published, the word behind it, where the next frame
 //	    will start, is 0. The consumer polls only that word, so bytes of an
 //	    earlier lap are never taken for a frame. A write therefore needs room
-//	    for its frame and one word more.
+//	    for its frame and one word more. Only a commit stores to that word then.
 //	I5  A frame behind a pad is published with it: its word is stored before
 //	    the pad's. One Read passes at most one pad.
 //	I6  A frame takes at most a quarter of the ring, the consumer keeps at

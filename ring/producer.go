@@ -86,9 +86,10 @@ const (
 // clearAhead clears what the next frame, if it is as long as the last one, will
 // take. That takes the cache lines away from the consumer while it has a frame
 // to read; the next write, in the middle of which they would be taken otherwise,
-// is over sooner. The bytes are free ones (I2), so plain stores are enough.
+// is over sooner. The bytes are free ones (I2) behind the word that the consumer
+// polls, so plain stores are enough.
 func (p *Producer) clearAhead(size uint32) {
-	from := p.pos
+	from := p.pos + WordSize
 	if int32(p.zeroed-from) > 0 {
 		from = p.zeroed
 	}

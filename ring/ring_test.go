@@ -78,6 +78,23 @@ func TestFramesComeOutAsTheyWentIn(t *testing.T) {
 	}
 }
 
+// I4: the consumer polls the word behind a frame from its commit on, and a plain
+// store to it is a race, if only of one 0 with another.
+func TestClearingAheadSparesThePolledWord(t *testing.T) {
+	_, p, c := newRing(t, 4096)
+	for i := range 1000 {
+		n := i * 7919 % 1000
+		ok, err := p.Write(pattern(i, n), false)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.EqualValues(t, 1, ring.ClearAhead(p, uint32(n)), "frame %d of %d bytes", i, n)
+		f, ok, err := c.Read(nil)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.True(t, bytes.Equal(pattern(i, n), f.Payload), "frame %d", i)
+	}
+}
+
 func TestReadReusesTheBuffer(t *testing.T) {
 	_, p, c := newRing(t, 1024)
 	buf := make([]byte, 0, 64)

@@ -145,11 +145,12 @@ end
 -- probably take. Nobody needs the zeros (I4 looks after its word itself): the
 -- stores take the cache lines away from the consumer while it has the frame to
 -- read, and the next write, which would have to wait for them, is over sooner.
+-- The word at the new position is left alone: the consumer polls it already.
 -- There is no branch in here: one that goes either way would tear the caller's
 -- loop into many traces.
 local function advance(self, n)
   local pos = tobit(self.pos + n)
-  local ahead = max(tobit(self.zeroed - pos), 0)
+  local ahead = max(tobit(self.zeroed - pos), WORD_SIZE)
   local from = tobit(pos + ahead)
   local goal = band(pos + min(n, CLEAR_MOST) + CLEAR_MORE, CLEAR_MASK)
   local offset = band(from, self.mask)
