@@ -15,12 +15,25 @@ HELPER_FLAGS = $(shell cat luabridge/helper/flags)
 PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
            lua-messagepack lua-check spin wrk
 
+# What make arm64 needs: some 250 MB, so make test does without.
+ARM64_PACKAGES = gcc gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross qemu-user
+
+# Tests that the emulator cannot run. EXEC: the kernel would have to start an
+# arm64 program for them, as they start their own. RIGHTS: qemu does not hand
+# over as many descriptors as a message can hold. TOOL: they run the go command.
+ARM64_EXEC = TestWatchKilledProcess TestListenWithoutPermission TestCheckFlag TestFaultySchemaDoesNotStart \
+             TestMisuse TestHelp TestThePageHasAllFlags TestVersionFlag TestDumpOfOnePlugin TestOrphan.* \
+             TestStartServer TestMemoryIsRefused TestPeerCredentials TestStockPeerCredentials \
+             TestStormFromAnotherProcess TestSocketActivation
+ARM64_RIGHTS = TestDialDescriptors/as_many_as_can_be_sent
+ARM64_TOOL = TestGeneratedFileIsUpToDate
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kong unit race compat fuzz model lint generate build install clean \
+.PHONY: help setup demo test test-kong arm64 unit race compat fuzz model lint generate build install clean \
         bench bench-quick bench-ring soak chaos hostile
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # nginx's package starts the service; nobody here asked for it. While the
 # packages go in, a policy keeps it down, unless the machine has its own.
@@ -62,6 +75,16 @@ compat: build ## compare the PDK with go-pdk, symbol by symbol, and port plugins
 test-kong: ## the plugins in a real Kong, by the bridge and without: the command kong on PATH
 	@if ! command -v kong >/dev/null; then echo "skipped: no kong on PATH"; else \
 	  $(MAKE) --no-print-directory setup build && $(GO) test -v -count=1 -timeout 20m ./luabridge/kongtest; fi
+
+arm64: ## the unit tests and the C helper as arm64 code, under qemu-user
+	@$(MAKE) --no-print-directory setup PACKAGES="$(ARM64_PACKAGES)"
+	@echo "skipped, the emulator cannot start their program: $(ARM64_EXEC)"
+	@echo "skipped, the emulator does not hand so many descriptors over: $(ARM64_RIGHTS)"
+	@echo "skipped, it runs the go command: $(ARM64_TOOL)"
+	GOARCH=arm64 $(GO) test -count=1 -short -vet=off -timeout 10m -exec qemu-aarch64 \
+	  -skip '$(subst $() ,|,$(patsubst %,^%$$,$(strip $(ARM64_EXEC) $(ARM64_RIGHTS) $(ARM64_TOOL))))' \
+	  ./ring ./shm ./server ./server/wire ./server/schema ./server/pdk/bridge
+	$(GO) test -count=1 -v -run '^TestHelper(NeedsNothing|Threads)$$/^aarch64$$' ./luabridge
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' . | cut -c6- | sort -u); do \

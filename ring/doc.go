@@ -56,8 +56,10 @@
 //	     full fence, looks at Consumed        full fence, takes Starved
 //
 // Go's atomics are sequentially consistent, which gives release, acquire and
-// the full fences of P3 and P4. The race detector knows them as well, and a
-// ring on the heap is visible to it; mapped memory is not.
+// the full fences of P3 and P4. Stores and loads are XCHG and MOV on amd64; on
+// arm64 STLR and LDAR, of which no load passes an earlier store, and the fence of
+// the C helper, which Lua calls, is DMB ISH. The race detector knows atomics as
+// well, and a ring on the heap is visible to it; mapped memory is not.
 //
 // # When a side dies
 //
