@@ -18,6 +18,10 @@ PACKAGES = nginx libnginx-mod-http-lua luajit2 gcc libc6-dev curl lua-cjson \
 # What make arm64 needs: some 250 MB, so make test does without.
 ARM64_PACKAGES = gcc gcc-aarch64-linux-gnu libc6-dev libc6-dev-arm64-cross qemu-user
 
+# What make cover looks at, and the least it takes, in percent.
+COVERED     = ./ring ./shm ./server
+COVER_LEAST = 85
+
 # Tests that the emulator cannot run. EXEC: the kernel would have to start an
 # arm64 program for them, as they start their own. RIGHTS: qemu does not hand
 # over as many descriptors as a message can hold. TOOL: they run the go command.
@@ -29,7 +33,7 @@ ARM64_RIGHTS = TestDialDescriptors/as_many_as_can_be_sent
 ARM64_TOOL = TestGeneratedFileIsUpToDate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kong arm64 unit race compat fuzz model lint generate build install clean \
+.PHONY: help setup demo test test-kong arm64 unit race cover compat fuzz model lint generate build install clean \
         bench bench-quick bench-ring soak chaos hostile
 
 help: ## list the targets
@@ -85,6 +89,14 @@ arm64: ## the unit tests and the C helper as arm64 code, under qemu-user
 	  -skip '$(subst $() ,|,$(patsubst %,^%$$,$(strip $(ARM64_EXEC) $(ARM64_RIGHTS) $(ARM64_TOOL))))' \
 	  ./ring ./shm ./server ./server/wire ./server/schema ./server/pdk/bridge
 	$(GO) test -count=1 -v -run '^TestHelper(NeedsNothing|Threads)$$/^aarch64$$' ./luabridge
+
+cover: ## how much of ring, shm and server their short tests run: 85% at least
+	@profile=$$(mktemp) && trap 'rm -f '$$profile EXIT && \
+	out=$$($(GO) test -short -count=1 -coverprofile=$$profile $(COVERED) 2>&1) || { echo "$$out"; exit 1; }; \
+	echo "functions below 70%:" && $(GO) tool cover -func=$$profile | awk '$$1 != "total:" && $$3 + 0 < 70' && \
+	echo "$$out" | awk -v want=$(words $(COVERED)) ' \
+	  $$1 == "ok" { printf "%-36s %s\n", $$2, $$5; seen++; low += $$5 + 0 < $(COVER_LEAST) } \
+	  END { if (low || seen != want) { print "cover: less than $(COVER_LEAST)%"; exit 1 } }'
 
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' . | cut -c6- | sort -u); do \
