@@ -55,7 +55,7 @@ var may = map[string][]string{
 }
 
 // forTests are packages that only tests use: they see what they test.
-var forTests = []string{"luabridge/interop", "luabridge/e2e", "luabridge/kongtest", "luabridge/differential", "shm/leaktest", "server/liar", "ring/model"}
+var forTests = []string{"luabridge/interop", "luabridge/e2e", "luabridge/kongtest", "luabridge/differential", "shm/leaktest", "server/liar", "server/wire/golden", "ring/model"}
 
 func list(t *testing.T) (packages []listed) {
 	t.Helper()
