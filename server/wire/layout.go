@@ -47,9 +47,9 @@ const (
 // 0 is answered once its writes were applied.
 //
 // The body of an Event is empty, or the version of the profile (u32), the
-// number of values (u16), and for each getter of the profile in order the
-// length of its value (u32) and the value; NoValue stands for the length of one
-// that could not be had. Numbers outside MessagePack are little-endian.
+// number of values (u16), and for so many getters of the profile, from the first
+// on, the length of the value (u32) and the value; NoValue stands for the length
+// of one that could not be had. Numbers outside MessagePack are little-endian.
 //
 // A slot is one conversation of a session: a Start with its Started, or an
 // Event up to its Done, Exit or Cancel. The worker owns the numbering; each
