@@ -11,12 +11,18 @@ import (
 )
 
 // Each test that the page of faults names is where it says.
-func TestFaultsNameTests(t *testing.T) {
-	page, err := os.ReadFile("../../FAULTS.md")
+func TestFaultsNameTests(t *testing.T) { namesTests(t, "../../FAULTS.md") }
+
+// And so with the page of questions.
+func TestQuestionsNameTests(t *testing.T) { namesTests(t, "../../../luabridge/FAQ.md") }
+
+func namesTests(t *testing.T, path string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
 	require.NoError(t, err)
 	rows := 0
 	for line := range strings.Lines(string(page)) {
-		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| where ") {
+		if !strings.HasPrefix(line, "| ") || strings.HasSuffix(line, "| test |\n") {
 			continue
 		}
 		rows++
