@@ -19,7 +19,10 @@ import (
 	"github.com/kongring/kongring/server/wire"
 	"github.com/kongring/kongring/server/wire/golden"
 	"github.com/kongring/kongring/shm"
+	"github.com/kongring/kongring/shm/leaktest"
 )
+
+func TestMain(m *testing.M) { leaktest.VerifyTestMain(m) }
 
 var update = flag.Bool("update", false, "write the golden frames anew, and the page with them")
 
