@@ -33,7 +33,7 @@ func TestLuaSys(t *testing.T) { runSpec(t, "spec/sys_spec.lua", 17) }
 func TestLuaWait(t *testing.T) { runSpec(t, "spec/wait_spec.lua", 1) }
 
 // TestLuaGolden compares the bridge with the golden frames of server/wire.
-func TestLuaGolden(t *testing.T) { runSpec(t, "spec/golden_spec.lua", 9) }
+func TestLuaGolden(t *testing.T) { runSpec(t, "spec/golden_spec.lua", 10) }
 
 // runSpec runs a spec that prints a line for each of its cases.
 func runSpec(t *testing.T, path string, want int) {

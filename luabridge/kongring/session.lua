@@ -4,7 +4,8 @@
 -- releases slots, remembers who waits, and ends. What it sends is in
 -- session_send.lua, what it gets in session_receive.lua, how requests wait in
 -- session_wait.lua, events that nobody waits for in session_posted.lua, what it
--- has open in session_instances.lua: all of them are its methods.
+-- has open in session_instances.lua, what it counts in session_counters.lua: all
+-- of them are its methods.
 --
 -- Called by: bridge.lua, instance.lua, event.lua. Phases: those that may
 -- yield, where said; else all.
@@ -21,14 +22,12 @@ local helper = require "kongring.helper"
 local layout = require "kongring.layout"
 local msgpack = require "kongring.msgpack"
 local ring = require "kongring.ring"
-local errlog = require "ngx.errlog"
 local semaphore = require "ngx.semaphore"
 local spares = require "kongring.spares"
 local sys = require "kongring.sys"
 
 
 local C = helper.C
-local cast = ffi.cast
 local max = math.max
 local min = math.min
 local pairs = pairs
@@ -50,7 +49,8 @@ local Session = {}
 local mt = { __index = Session }
 
 
-for _, part in pairs({ "send", "receive", "wait", "posted", "instances" }) do
+for _, part in pairs({ "send", "receive", "wait", "posted", "instances",
+                       "counters" }) do
   for name, method in pairs(require("kongring.session_" .. part)) do
     Session[name] = method
   end
@@ -77,16 +77,11 @@ function _M.new(attachment, ticks_per_us)
     return nil, err or err2
   end
 
-  local counters = cast("kongring_worker_counters *",
-                        regions[layout.REGION_WORKER_COUNTERS].ptr)
-  counters.ticks_per_us = ticks_per_us
-  counters.log_level = errlog.get_sys_filter_level()
-  return setmetatable({
+  local self = setmetatable({
     id = attachment.id,
     attachment = attachment,
     out = out,
     inn = inn,
-    counters = counters,
     reader = msgpack.new_reader(), -- of profiles
     max_message = attachment.max_message,
     ticks_per_us = ticks_per_us,
@@ -127,6 +122,8 @@ function _M.new(attachment, ticks_per_us)
     dismissed = false, -- the server told the pump that it stops
     closed = nil, -- why the session is over
   }, mt)
+  self:start_counters(regions[layout.REGION_WORKER_COUNTERS].ptr, ticks_per_us)
+  return self
 end
 
 
@@ -251,6 +248,7 @@ function Session:release(slot, generation, failed)
       c.errors = c.errors + 1
     end
   end
+  self:show_counters()
 end
 
 
@@ -265,7 +263,9 @@ function Session:close(reason)
   end
   self.closed, self.looking, self.unrung = reason, false, false
   local attachment = self.attachment
+  self:show_counters()
   self.out, self.inn, self.counters, self.attachment = nil, nil, nil, nil
+  self.shown = nil
   attach.detach(attachment)
   self:wake_all()
 end
@@ -362,6 +362,7 @@ end
 -- @phases all
 function Session:sweep()
   self.spares:trim()
+  self:show_counters()
   self:pay()
   self:close_unused()
   local late = now() - 5

@@ -83,6 +83,7 @@ local function go_to_sleep(self)
   end
   self.asleep = true
   self.counters.sleeps = self.counters.sleeps + 1
+  self:show_counters()
   self:claim_writer()
   return true
 end

@@ -308,8 +308,24 @@ case("counters", function()
   local a = session.attachment
   a.socket = { settimeouts = nothing, close = nothing }
   a.over = { post = nothing, wait = function() session:close("over") end }
-  pump.run(session)
+  pump.run({}, session)
   golden.same("counters", ffi.string(consumer.frame, consumer:read()))
+end)
+
+
+-- A NaN that the server writes there would be a value of any type in Lua.
+case("counters are not read back", function()
+  local session = open()
+  ffi.fill(session.shown, ffi.sizeof("kongring_worker_counters"), 0xff)
+  local slot, generation = session:acquire(layout.TYPE_EVENT, 100)
+  slot.started = 0
+  local c = session.counters
+  c.late_frames = c.late_frames + 1
+  session:release(slot, generation)
+  local shown = ffi.cast("kongring_worker_counters *", session.shown)
+  equal(1, c.late_frames, "late frames")
+  equal(1, shown.late_frames, "as others see them")
+  equal(1, shown.events_done, "events done")
 end)
 
 

@@ -163,6 +163,8 @@ var goldens = []goldenFile{
 			f64(5, "spins that paid").f64(4, "spins that did not").f64(3, "sleeps").f64(2, "doorbells").f64(0, "waits for room").
 			f64(1, "late frames").f64(4, "events").f64(3, "events done").f64(2.5e6, "ticks in events").f64(1, "calls").
 			f64(1, "errors").f64(1, "deadlines").f64(1, "open slots").f64(2100, "ticks in a microsecond").f64(5, "log level: notice")},
+	{"dismiss", "The server takes no more events, and has no doorbell to hang up.",
+		fields{}.head(wire.TypeDismiss, 0, "DISMISS", 0, 0, 0, "none")},
 	{"socket", "Two frames as they go over the socket: event.hex, and close.hex.",
 		fields{}.u32(12, "word: length 12").head(wire.TypeEvent, wire.PhaseAccess, "EVENT", 1, 2, 1, "instance").
 			u32(12, "word: length 12").head(wire.TypeClose, 0, "CLOSE", 0, 0, 1, "instance")},
