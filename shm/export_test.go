@@ -17,3 +17,9 @@ func BellPeer(b *Bell) *os.File { return b.peer }
 func SocketOf(c *Conn) *net.UnixConn { return c.socket }
 
 func NewConn(socket *net.UnixConn) (*Conn, error) { return newConn(socket) }
+
+// The steps by which a socket gets its group and mode.
+var (
+	Bind   = bind
+	Settle = settle
+)

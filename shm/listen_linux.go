@@ -1,6 +1,7 @@
 package shm
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,8 +33,16 @@ type Listener struct {
 // Listen listens on a Unix socket at path with the given file mode. A socket
 // that stands there is replaced, also that of a live server, which goes on with
 // the connections that it has: whoever connects finds the one or the other, and
-// never nobody. What is not such a socket is left alone, and is an error.
+// never nobody. What is not such a socket is left alone, and is an error. There
+// is no moment in which more may connect than mode says.
 func Listen(path string, mode fs.FileMode) (*Listener, error) {
+	return ListenGroup(path, mode, -1)
+}
+
+// ListenGroup is Listen with a socket that belongs to a group, by its number; -1
+// leaves it to the system, as Listen does. A process that is not root's has to be
+// in that group. There is no moment in which mode's rights are another group's.
+func ListenGroup(path string, mode fs.FileMode, gid int) (*Listener, error) {
 	if len(path) > MaxPath {
 		return nil, fmt.Errorf("listen: socket path of %d bytes, the limit is %d: %s", len(path), MaxPath, path)
 	}
@@ -42,7 +52,7 @@ func Listen(path string, mode fs.FileMode) (*Listener, error) {
 	l := &Listener{path: path}
 	var err error
 	if l.from, l.tookOver, err = probe(path); err == nil {
-		err = l.replace(mode)
+		err = l.replace(mode, gid)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
@@ -100,17 +110,14 @@ func probe(path string) (server Peer, live bool, err error) {
 	return Peer{}, false, err
 }
 
-// replace puts a socket of ours, which listens and has its mode already, in the
-// place of whatever stands at the path.
-func (l *Listener) replace(mode fs.FileMode) (err error) {
+// replace puts a socket of ours, which listens and has its group and its mode
+// already, in the place of whatever stands at the path.
+func (l *Listener) replace(mode fs.FileMode, gid int) (err error) {
 	temporary := temporaryFor(l.path)
-	if l.socket, err = bind(temporary); err != nil {
+	if l.socket, err = bind(temporary, mode); err != nil {
 		return err
 	}
-	if err = os.Chmod(temporary, mode); err == nil {
-		l.stat, err = os.Lstat(temporary)
-	}
-	if err == nil {
+	if l.stat, err = settle(temporary, mode, gid); err == nil {
 		err = os.Rename(temporary, l.path)
 	}
 	if err != nil {
@@ -125,9 +132,35 @@ func temporaryFor(path string) string {
 	return filepath.Join(filepath.Dir(path), ".kongring-"+rand.Text()[:10])
 }
 
+// settle gives the file of a socket that bind made its group, and then its mode,
+// and tells what file it is. It goes by a descriptor: where others may write into
+// the folder, the name may be a link to something else by now.
+func settle(path string, mode fs.FileMode, gid int) (fs.FileInfo, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
+	stat, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if owner := stat.Sys().(*syscall.Stat_t).Uid; stat.Mode().Type() != fs.ModeSocket || owner != uint32(os.Geteuid()) {
+		return nil, fmt.Errorf("somebody put a file of uid %d, %s, in the place of the socket", owner, stat.Mode())
+	}
+	if gid >= 0 {
+		if err := unix.Fchownat(fd, "", -1, gid, unix.AT_EMPTY_PATH); err != nil {
+			return nil, fmt.Errorf("give the socket to group %d: %w", gid, err)
+		}
+	}
+	return stat, os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
+}
+
 // bind listens at a path that may be longer than a socket's: then it is taken
-// from its folder on.
-func bind(path string) (*net.UnixListener, error) {
+// from its folder on. The file has the owner's part of mode from its first moment
+// on: the kernel takes it from the socket that is bound.
+func bind(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	name := path
 	if len(path) > MaxPath {
 		folder, err := os.Open(filepath.Dir(path))
@@ -137,10 +170,16 @@ func bind(path string) (*net.UnixListener, error) {
 		defer folder.Close()
 		name = fmt.Sprintf("/proc/self/fd/%d/%s", folder.Fd(), filepath.Base(path))
 	}
-	socket, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	narrow := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var inner error
+		err := raw.Control(func(fd uintptr) { inner = unix.Fchmod(int(fd), uint32(mode.Perm()&0o700)) })
+		return errors.Join(err, inner)
+	}}
+	l, err := narrow.Listen(context.Background(), "unix", name)
 	if err != nil {
 		return nil, err
 	}
+	socket := l.(*net.UnixListener)
 	socket.SetUnlinkOnClose(false) // Close looks whose file it is first
 	return socket, nil
 }

@@ -39,8 +39,9 @@ const (
 )
 
 var roles = map[string]func(path string) error{
-	"worker":   playWorker,
-	"stranger": playStranger,
+	"worker":    playWorker,
+	"stranger":  playStranger,
+	"no member": playNoMember,
 }
 
 func TestMain(m *testing.M) {
@@ -90,14 +91,8 @@ func playWorker(path string) error {
 
 // playStranger listens on path as a user who may not.
 func playStranger(path string) error {
-	if os.Geteuid() == 0 {
-		const nobody = 65534
-		if err := syscall.Setgid(nobody); err != nil {
-			return err
-		}
-		if err := syscall.Setuid(nobody); err != nil {
-			return err
-		}
+	if err := becomeNobody(); err != nil {
+		return err
 	}
 	l, err := shm.Listen(path, 0o600)
 	if err == nil {
@@ -108,6 +103,15 @@ func playStranger(path string) error {
 		return fmt.Errorf("not a matter of permission: %w", err)
 	}
 	return nil
+}
+
+// becomeNobody gives up root's rights, if this process has them.
+func becomeNobody() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	const nobody = 65534
+	return errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody))
 }
 
 // socketPath gives a path that is short enough however long the test's name.
