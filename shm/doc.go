@@ -24,6 +24,18 @@
 // each side has a segment with the same header in its own memory
 // ([CreatePrivate]), and the connection carries what the two exchange.
 //
+// # Who gets at the memory
+//
+// Whoever got its descriptor, and nobody by a name. /proc/PID/fd and
+// /proc/PID/mem of the two processes are open to who may trace them: root, and
+// processes of the same user; the file's mode keeps the attaching side's other
+// processes out, where that is another user than the creator. prctl's
+// PR_SET_DUMPABLE could close /proc to the same user as well. It is not used:
+// it would take core dumps, perf and debuggers away, while nginx makes its
+// workers traceable again after they change user, and a process of the same user
+// may attach, kill and replace a server in any case. The user is the border: a
+// server whose neighbours are not to be trusted gets a user of its own.
+//
 // # Who wakes whom
 //
 // The creating side sleeps on a [Bell], one of a pair of sockets: a goroutine that

@@ -42,6 +42,7 @@ var roles = map[string]func(path string) error{
 	"worker":    playWorker,
 	"stranger":  playStranger,
 	"no member": playNoMember,
+	"neighbour": playNeighbour,
 }
 
 func TestMain(m *testing.M) {

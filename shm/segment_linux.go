@@ -107,6 +107,11 @@ func layOut(app, session uint32, sizes []int) (Header, error) {
 }
 
 func fill(fd int, h Header) (*Segment, error) {
+	// It has no name, but /proc/PID/fd of whoever holds it is one: the mode that
+	// the kernel gives lets everyone in who can look there.
+	if err := unix.Fchmod(fd, 0o600); err != nil {
+		return nil, fmt.Errorf("fchmod: %w", err)
+	}
 	// Allocated now: a sealed file whose pages are missing would still kill
 	// the process that stores into it when memory runs out.
 	err := unix.Fallocate(fd, 0, 0, int64(h.Size))
