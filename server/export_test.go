@@ -94,3 +94,16 @@ func (s *Server) TryEvent(head wire.Head) error {
 	_, err := s.attached()[0].instanceFor(head)
 	return err
 }
+
+// NewStrangers gives what keeps strangers from filling the log.
+func NewStrangers() *strangers { return newStrangers() }
+
+// Say tells whether an attempt of a user has a line, and how many had none.
+func (s *strangers) Say(uid uint32, now time.Time) (bool, uint64) { return s.say(uid, now) }
+
+// Limits of strangers.
+const (
+	MaxStrangers        = maxStrangers
+	MaxStrangersWaiting = maxStrangersWaiting
+	StrangerInterval    = strangerInterval
+)

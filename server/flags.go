@@ -16,6 +16,9 @@ import (
 var (
 	kongPrefix  = flag.String("kong-prefix", "/usr/local/kong", "Kong's prefix `DIR`: the socket is DIR/NAME.socket")
 	socketPath  = flag.String("socket", "", "`PATH` of the socket, instead of the one below -kong-prefix")
+	socketGroup = flag.String("socket-group", "", "`GROUP`, by name or number, that the socket belongs to: its members can connect")
+	allowUsers  = flagList("allow-user", "`NAME` of one more user whose processes may attach; may be repeated", nil)
+	allowUIDs   = flagList("allow-uid", "`UID` of one more such user; may be repeated", checkID)
 	carrier     = flag.String("carrier", "auto", "what carries the messages: auto (shared memory where the system grants it,\nelse the socket) or socket; one of `auto|socket`")
 	logLevel    = flag.String("log-level", "", "least `LEVEL` of the server's own lines: debug, info, warn or error")
 	watchParent = flag.String("watch-parent", "auto", "whether to end, once another server has the socket or nobody is attached, when the\nprocess that started this one is gone: auto (if it was an nginx), on or off; one\nof `auto|on|off`")
@@ -26,6 +29,26 @@ var (
 	showVersion = flag.Bool("version", false, "print the versions of kongring and of the plugins, and end")
 	help        = flag.Bool("help", false, "print this text and end")
 )
+
+// flagList defines a flag that may be given several times.
+func flagList(name, usage string, check func(string) error) *[]string {
+	var values []string
+	flag.Func(name, usage, func(value string) error {
+		values = append(values, value)
+		if check == nil {
+			return nil
+		}
+		return check(value)
+	})
+	return &values
+}
+
+func checkID(text string) error {
+	if _, err := parseID(text); err != nil {
+		return errors.New("want the number of a user")
+	}
+	return nil
+}
 
 // parseFlags reads the command line, unless that was done already. What makes
 // no sense ends the process with status 2 and one line; so does -help with its
@@ -89,6 +112,16 @@ func usage(w io.Writer) {
 
 // flagOptions gives what the flags say, to come after a program's own options.
 func flagOptions() (opts []Option) {
+	if *socketGroup != "" {
+		opts = append(opts, WithSocketGroup(*socketGroup))
+	}
+	for _, name := range *allowUsers {
+		opts = append(opts, WithUser(name))
+	}
+	for _, text := range *allowUIDs {
+		uid, _ := parseID(text) // checkID has looked at it
+		opts = append(opts, WithUID(uid))
+	}
 	if *carrier == "socket" {
 		opts = append(opts, WithCarrier(CarrierSocket))
 	}

@@ -48,6 +48,8 @@ func TestMisuse(t *testing.T) {
 		"no boolean":   {[]string{"-dump=maybe"}, `pair: invalid boolean value "maybe" for -dump: parse error; -help lists the flags` + "\n"},
 		"carrier":      {[]string{"-carrier", "pigeon"}, "pair: flag -carrier=pigeon: want auto or socket; -help lists the flags\n"},
 		"parent":       {[]string{"-watch-parent", "of"}, "pair: flag -watch-parent=of: want auto, on or off; -help lists the flags\n"},
+		"uid":          {[]string{"-allow-uid=nobody"}, `pair: invalid value "nobody" for flag -allow-uid: want the number of a user; -help lists the flags` + "\n"},
+		"no uid":       {[]string{"-allow-uid=4294967295"}, `pair: invalid value "4294967295" for flag -allow-uid: want the number of a user; -help lists the flags` + "\n"},
 		"log level":    {[]string{"-log-level=loud"}, "pair: flag -log-level=loud: want debug, info, warn or error; -help lists the flags\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +66,8 @@ func TestHelp(t *testing.T) {
 		out, text, status := says(t, "pair", "pair", flag)
 		require.Equal(t, 2, status)
 		require.Empty(t, out)
-		for _, name := range []string{"carrier", "check", "dump", "help", "install", "kong-prefix", "log-level", "plugin", "socket", "version", "watch-parent"} {
+		for _, name := range []string{"allow-uid", "allow-user", "carrier", "check", "dump", "help", "install", "kong-prefix",
+			"log-level", "plugin", "socket", "socket-group", "version", "watch-parent"} {
 			require.Contains(t, text, "\n  -"+name)
 		}
 		require.Contains(t, text, "pair -install DIR")
@@ -78,7 +81,7 @@ func TestThePageHasAllFlags(t *testing.T) {
 	require.NoError(t, err)
 	_, text, _ := says(t, "pair", "pair", "-help")
 	names := regexp.MustCompile(`(?m)^  -(\S+)`).FindAllStringSubmatch(text, -1)
-	require.GreaterOrEqual(t, len(names), 11)
+	require.GreaterOrEqual(t, len(names), 14)
 	for _, name := range names {
 		if strings.HasPrefix(name[1], "test.") { // of package testing
 			continue

@@ -17,6 +17,8 @@ const (
 
 var roles = map[string]func(socket string) error{
 	"attach":    playAttach,
+	"crowd":     playCrowd,
+	"inspect":   playInspect,
 	"plugin":    playPlugin,
 	"faulty":    playFaulty,
 	"pair":      playPair,

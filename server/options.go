@@ -17,6 +17,7 @@ type options struct {
 	plugins      []*plugin
 	socket       string
 	mode         fs.FileMode
+	gid          int // of the socket; -1 is the system's choice
 	uids         map[uint32]bool
 	ringCapacity int
 	maxMessage   int
@@ -37,6 +38,7 @@ type options struct {
 func defaults() options {
 	return options{
 		mode:         0o660,
+		gid:          -1,
 		uids:         map[uint32]bool{},
 		ringCapacity: 512 << 10,
 		maxMessage:   64 << 20,
@@ -75,12 +77,6 @@ func WithSocket(path string) Option {
 // WithSocketMode sets the file mode of the control socket; 0660 unless set.
 func WithSocketMode(mode fs.FileMode) Option {
 	return func(o *options) error { o.mode = mode; return nil }
-}
-
-// WithUID lets workers of one more user attach, besides root's and those of the
-// server's own user.
-func WithUID(uid uint32) Option {
-	return func(o *options) error { o.uids[uid] = true; return nil }
 }
 
 // WithRingCapacity sets the bytes of each of a session's two rings, a power of

@@ -35,9 +35,10 @@ type Server struct {
 	counters serverCounters
 	master   int // of the Kong that started this process, 0 if none did
 
-	pending chan struct{} // one token for each connection before its hello is read
-	work    sync.WaitGroup
-	drain   atomic.Bool
+	pending   chan struct{} // one token for each connection before its hello is read
+	strangers *strangers
+	work      sync.WaitGroup
+	drain     atomic.Bool
 
 	succeeded atomic.Bool // another server had the socket when this one was to stop
 
@@ -58,6 +59,7 @@ type serverCounters struct {
 	sessionsFailed atomic.Uint64
 	refused        atomic.Uint64
 	crowded        atomic.Uint64 // of refused: too many were there that had not said hello
+	denied         atomic.Uint64
 }
 
 // New makes a server. It needs a socket path and at least one plugin.
@@ -78,9 +80,10 @@ func New(opts ...Option) (*Server, error) {
 	o.uids[0], o.uids[uint32(os.Getuid())] = true, true
 	s := &Server{
 		options: o, registry: registry,
-		pending:  make(chan struct{}, o.maxPending),
-		sessions: map[uint32]*session{},
-		conns:    map[*shm.Conn]struct{}{},
+		pending:   make(chan struct{}, o.maxPending),
+		strangers: newStrangers(),
+		sessions:  map[uint32]*session{},
+		conns:     map[*shm.Conn]struct{}{},
 	}
 	s.stock = newStock(s)
 	return s, nil
@@ -110,6 +113,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.listener = listener
 	s.mu.Unlock()
+	s.warnOfFolder(listener.Path())
 	spinUnit() // measured before the first worker waits for it
 	if from, ok := listener.TookOver(); ok {
 		s.options.logger.Warn(fmt.Sprintf("takes over the socket from pid %d", from.PID), "socket", listener.Path())
@@ -155,13 +159,16 @@ func (s *Server) Serve(ctx context.Context) error {
 // admit serves one connection on a goroutine of its own, if it may wait with
 // those that did not say hello yet.
 func (s *Server) admit(conn *shm.Conn) {
+	waiting := s.waitingRoom(conn)
 	select {
-	case s.pending <- struct{}{}:
-		s.crowd.Store(false)
+	case waiting <- struct{}{}:
+		if waiting == s.pending {
+			s.crowd.Store(false)
+		}
 	default:
 		s.counters.crowded.Add(1)
 		const reason = "too many connections wait to say hello"
-		if !s.crowd.Swap(true) { // one line, however many there are
+		if waiting != s.pending || !s.crowd.Swap(true) { // one line, however many there are
 			s.noteRefusal(conn, reason)
 		} else {
 			s.counters.refused.Add(1)
@@ -171,14 +178,14 @@ func (s *Server) admit(conn *shm.Conn) {
 		return
 	}
 	if !s.track(conn) {
-		<-s.pending
+		<-waiting
 		_ = conn.Close()
 		return
 	}
 	go func() {
 		defer s.work.Done()
 		stock, hello, err := s.greet(conn)
-		<-s.pending
+		<-waiting
 		switch {
 		case err != nil:
 		case stock:
@@ -217,7 +224,7 @@ func (s *Server) greet(conn *shm.Conn) (stock bool, hello shm.Hello, err error) 
 		return false, hello, err
 	}
 	if err == nil && first == stockFirst {
-		if !s.options.uids[conn.Peer.UID] {
+		if !s.mayAttach(conn) {
 			err = fmt.Errorf("uid %d may not attach", conn.Peer.UID)
 			s.noteRefusal(conn, err.Error()) // the caller closes
 		}
@@ -227,7 +234,7 @@ func (s *Server) greet(conn *shm.Conn) (stock bool, hello shm.Hello, err error) 
 		hello, err = conn.ReadHello(wire.Version, helloTimeout)
 	}
 	switch {
-	case !s.options.uids[conn.Peer.UID]:
+	case !s.mayAttach(conn):
 		err = fmt.Errorf("uid %d may not attach", conn.Peer.UID)
 		s.refuse(conn, shm.WelcomeDenied, err.Error())
 	case errors.Is(err, shm.ErrVersion):
@@ -236,18 +243,6 @@ func (s *Server) greet(conn *shm.Conn) (stock bool, hello shm.Hello, err error) 
 		s.refuse(conn, shm.WelcomeBad, err.Error())
 	}
 	return false, hello, err
-}
-
-// refuse tells both sides why a connection comes to nothing, and closes it.
-func (s *Server) refuse(conn *shm.Conn, status uint32, reason string) {
-	s.noteRefusal(conn, reason)
-	_ = conn.Refuse(wire.Version, status, reason)
-	_ = conn.Close()
-}
-
-func (s *Server) noteRefusal(conn *shm.Conn, reason string) {
-	s.counters.refused.Add(1)
-	s.options.logger.Warn("connection refused", "peer", conn.Peer.String(), "reason", reason)
 }
 
 // serveConn serves a connection until its end.

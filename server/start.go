@@ -52,11 +52,12 @@ func SocketPath(name string) string {
 // 10 seconds. The flag -watch-parent says so for any parent, or for none.
 //
 // The flag -carrier=socket is [WithCarrier] with [CarrierSocket], -log-level is
-// [WithLogLevel], [Systemd] is always on, -plugin leaves one plugin of several.
-// With -dump Run prints what Kong asks for, with -install it writes what Kong
-// loads, with -version it prints the versions, with -check it does what [Check]
-// does, and gives nil at once; where Check finds something, the process ends with
-// status 1.
+// [WithLogLevel], -socket-group is [WithSocketGroup], -allow-user is [WithUser],
+// -allow-uid is [WithUID], [Systemd] is always on, -plugin leaves one plugin of
+// several. With -dump Run prints what Kong asks for, with -install it writes what
+// Kong loads, with -version it prints the versions, with -check it does what
+// [Check] does, and gives nil at once; where Check finds something, the process
+// ends with status 1.
 func Run(opts ...Option) error {
 	parseFlags()
 	opts = slices.Concat(opts, []Option{Systemd()}, flagOptions())

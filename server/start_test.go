@@ -440,11 +440,9 @@ func playAttach(socket string) error {
 }
 
 func TestPeerCredentials(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("another user's process takes root to start")
-	}
-	const stranger, tries = 65534, 8
-	as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+	needRoot(t)
+	const tries = 8
+	as := asStranger()
 	for _, tc := range []struct {
 		name string
 		opts []server.Option
@@ -473,10 +471,11 @@ func TestPeerCredentials(t *testing.T) {
 				require.EqualValues(t, tries, s.Stats().SessionsBegun)
 				return
 			}
-			require.Len(t, refused, tries)
+			require.Len(t, refused, 1, "the others came too soon after it")
 			require.Equal(t, tc.says, refused[0]["reason"])
 			require.Contains(t, refused[0]["peer"], "uid 65534")
 			require.EqualValues(t, tries, s.Stats().Refused)
+			require.EqualValues(t, tries, s.Stats().Denied)
 			require.Zero(t, s.Stats().SessionsBegun)
 		})
 	}

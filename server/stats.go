@@ -19,6 +19,7 @@ type Stats struct {
 	SessionsBegun  uint64         // workers that attached
 	SessionsFailed uint64         // sessions that ended otherwise than by a hang-up
 	Refused        uint64         // connections that were refused
+	Denied         uint64         // of these, since the user may not attach
 	Instances      int            // plugins with a config that are there now, each once for all workers
 	Crowded        uint64         // of those: too many others had not said hello yet
 	Sessions       []SessionStats // attached now
@@ -44,6 +45,7 @@ func (s *Server) Stats() Stats {
 		SessionsBegun:  s.counters.sessionsBegun.Load(),
 		SessionsFailed: s.counters.sessionsFailed.Load(),
 		Refused:        s.counters.refused.Load(),
+		Denied:         s.counters.denied.Load(),
 		Instances:      s.registry.count(),
 		Crowded:        s.counters.crowded.Load(),
 	}

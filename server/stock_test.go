@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -636,11 +635,8 @@ func playStock(socket string) error {
 }
 
 func TestStockPeerCredentials(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("another user's process takes root to start")
-	}
-	const stranger = 65534
-	as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
+	needRoot(t)
+	as := asStranger()
 	for _, allowed := range []uint32{stranger - 1, stranger} {
 		t.Run(fmt.Sprint(allowed), func(t *testing.T) {
 			log := new(record)

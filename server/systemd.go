@@ -30,12 +30,12 @@ func Systemd() Option {
 // listen gives the listener on the server's socket.
 func (s *Server) listen() (*shm.Listener, error) {
 	if !s.options.systemd {
-		return shm.Listen(s.options.socket, s.options.mode)
+		return shm.ListenGroup(s.options.socket, s.options.mode, s.options.gid)
 	}
 	files := activation.Files(true)
 	switch len(files) {
 	case 0:
-		return shm.Listen(s.options.socket, s.options.mode)
+		return shm.ListenGroup(s.options.socket, s.options.mode, s.options.gid)
 	case 1:
 	default:
 		for _, f := range files {
@@ -50,6 +50,9 @@ func (s *Server) listen() (*shm.Listener, error) {
 	if own, err := filepath.Abs(s.options.socket); err != nil || own != l.Path() {
 		s.options.logger.Warn("the socket is systemd's, and not the one that the flags name: does Kong look for it there?",
 			"socket", l.Path(), "named", s.options.socket)
+	}
+	if s.options.gid >= 0 {
+		s.options.logger.Warn("the socket is systemd's, and so is its group: SocketGroup= of its unit sets that", "socket", l.Path())
 	}
 	return l, nil
 }

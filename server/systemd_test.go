@@ -133,7 +133,7 @@ func activated(t *testing.T, files string, sockets ...*net.UnixListener) (*exec.
 	t.Helper()
 	exe, err := os.Executable()
 	require.NoError(t, err)
-	cmd := command("plugin", "", "-c", `LISTEN_PID=$$ exec "$0" -socket /named/by/flag.socket`, exe)
+	cmd := command("plugin", "", "-c", `LISTEN_PID=$$ exec "$0" -socket /named/by/flag.socket -socket-group 4711`, exe)
 	cmd.Path, cmd.Args[0] = "/bin/sh", "sh"
 	cmd.Env = append(cmd.Env, "LISTEN_FDS="+files)
 	for _, s := range sockets {
@@ -173,6 +173,7 @@ func TestSocketActivation(t *testing.T) {
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		require.NoError(t, cmd.Wait())
 		require.Contains(t, log.String(), "the socket is systemd's, and not the one that the flags name")
+		require.Contains(t, log.String(), "the socket is systemd's, and so is its group")
 		after, err := os.Lstat(socket)
 		require.NoError(t, err)
 		require.True(t, os.SameFile(before, after))
