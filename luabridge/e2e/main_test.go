@@ -32,6 +32,9 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "kongring-e2e-")
 	if err == nil {
+		err = os.Chmod(dir, 0o755) // other users run what is in it
+	}
+	if err == nil {
 		build, err = testbed.Compile(context.Background(), dir, "./luabridge/e2e/probe")
 	}
 	if err != nil {

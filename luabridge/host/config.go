@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -78,9 +79,9 @@ func (h *Host) writeConfig() error {
 		Stream:           o.Stream,
 	}
 	if os.Geteuid() == 0 {
-		// Otherwise workers become "nobody" and cannot open a plugin
-		// server's socket.
-		values.User = "root"
+		// Otherwise workers become "nobody", whom a plugin server lets in only
+		// where it is told to.
+		values.User = cmp.Or(o.User, "root")
 	}
 
 	file, err := os.Create(h.path("nginx.conf"))

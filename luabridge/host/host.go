@@ -52,6 +52,10 @@ type Options struct {
 	// worker_cpu_affinity auto does.
 	Bound bool
 
+	// User is that of the workers, and their group, as nginx's directive user has
+	// them. Only a master of root's can change it; then it is root by default.
+	User string
+
 	// LogLevel is nginx's: debug, info, notice (the default), warn, error,
 	// crit, alert or emerg.
 	LogLevel string

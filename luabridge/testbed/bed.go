@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/kongring/kongring/luabridge/host"
@@ -27,6 +28,9 @@ type Options struct {
 	Carrier  string       // its flag -carrier, "" as it is by default
 	NoServer bool         // the test starts the plugin server itself
 	NoHost   bool         // the caller starts what runs the plugins, such as a Kong
+
+	// Credential is that of the plugin server, where it is not this process's.
+	Credential *syscall.Credential
 }
 
 // Config is the host's declarative file; see the package host.
@@ -93,7 +97,7 @@ func (b *Bed) StartServer(ctx context.Context) (err error) {
 	if b.options.Carrier != "" {
 		args = append([]string{"-carrier", b.options.Carrier}, args...)
 	}
-	b.Server, err = StartServer(ctx, b.options.Build.Server, b.Socket(), b.path("server.log"), args...)
+	b.Server, err = startServer(ctx, b.options.Credential, b.options.Build.Server, b.Socket(), b.path("server.log"), args...)
 	return err
 }
 

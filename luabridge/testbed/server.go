@@ -28,6 +28,10 @@ const look = 2 * time.Millisecond
 // StartServer runs a plugin server that listens on socket and returns when it
 // does. Its output goes to the file at logPath. It dies with this process.
 func StartServer(ctx context.Context, binary, socket, logPath string, args ...string) (*Server, error) {
+	return startServer(ctx, nil, binary, socket, logPath, args...)
+}
+
+func startServer(ctx context.Context, as *syscall.Credential, binary, socket, logPath string, args ...string) (*Server, error) {
 	out, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("start plugin server: %w", err)
@@ -36,7 +40,7 @@ func StartServer(ctx context.Context, binary, socket, logPath string, args ...st
 	s := &Server{Socket: socket, log: logPath, ended: make(chan struct{})}
 	s.cmd = exec.Command(binary, append([]string{"-socket", socket}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = out, out
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: as}
 	if err := s.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start plugin server: %w", err)
 	}
