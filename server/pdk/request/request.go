@@ -2,6 +2,9 @@
 package request
 
 import (
+	"errors"
+	"io/fs"
+
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
 )
@@ -119,11 +122,20 @@ func (r Request) GetHeaders(max_headers int) (map[string][]string, error) {
 }
 
 // GetRawBody gives the request's body. One that nginx spooled to a file is read
-// from there, which needs the same file system and the right to read it.
+// from there. Where the server may not, as another user's, or does not see the
+// file, Kong is asked for it, up to 64 MiB, as by GetRawBodyUpTo.
 // Phases: rewrite, access, response.
 func (r Request) GetRawBody() ([]byte, error) {
-	return r.Ask(wire.RequestGetRawBody).ToBody()
+	body, err := r.Ask(wire.RequestGetRawBody).ToBody()
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		return r.GetRawBodyUpTo(maxAsked)
+	}
+	return body, err
 }
+
+// maxAsked is the longest body that GetRawBody asks Kong for. What is longer has
+// no place in a message, and is not to fill the worker's memory.
+const maxAsked = 64 << 20
 
 // GetRawBodyUpTo is GetRawBody, where Kong itself reads a body that nginx
 // spooled: one of up to max_file_size bytes, 0 for any size; a longer one is an
