@@ -106,6 +106,9 @@ func tryStart(t *testing.T, change func(*testbed.Options)) (*bed, error) {
 	if change != nil {
 		change(&o)
 	}
+	if confined {
+		confine(t, &o)
+	}
 	b, err := testbed.Start(ctx, o)
 	t.Cleanup(func() {
 		if err == nil {

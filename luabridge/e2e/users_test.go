@@ -38,14 +38,14 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// uids gives the user ids of a process: real, effective, saved, of files.
-func uids(t *testing.T, pid int) string {
+// statusOf gives a line of what the kernel says of a process.
+func statusOf(t *testing.T, pid int, field string) string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	require.NoError(t, err)
 	for line := range strings.Lines(string(text)) {
-		if ids, ok := strings.CutPrefix(line, "Uid:\t"); ok {
-			return strings.TrimSpace(ids)
+		if value, ok := strings.CutPrefix(line, field+":\t"); ok {
+			return strings.TrimSpace(value)
 		}
 	}
 	return ""
@@ -66,8 +66,8 @@ func TestTwoUsers(t *testing.T) {
 			require.Equal(t, carrier, b.carrierNow())
 			workers, err := b.Host.Workers()
 			require.NoError(t, err)
-			require.Equal(t, "65534\t65534\t65534\t65534", uids(t, workers[0]))
-			require.Equal(t, "33\t33\t33\t33", uids(t, b.Server.PID()))
+			require.Equal(t, "65534\t65534\t65534\t65534", statusOf(t, workers[0], "Uid"))
+			require.Equal(t, "33\t33\t33\t33", statusOf(t, b.Server.PID(), "Uid"))
 
 			// Each side finds the other one again.
 			require.NoError(t, b.Host.Reload(b.ctx))

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kongring/kongring/luabridge/testbed/nomemfd"
+	"github.com/kongring/kongring/luabridge/testbed/confine"
 	"github.com/kongring/kongring/server"
 	"github.com/kongring/kongring/server/pdk"
 )
@@ -34,7 +34,7 @@ func main() {
 	noMemfd := flag.Bool("no-memfd", false, "have the kernel refuse shared memory")
 	flag.Parse()
 	if *noMemfd {
-		if err := nomemfd.Refuse(); err != nil {
+		if err := confine.WithoutMemfd(); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kongring/kongring/luabridge/testbed/nomemfd"
+	"github.com/kongring/kongring/luabridge/testbed/confine"
 	"github.com/kongring/kongring/server"
 	"github.com/kongring/kongring/server/pdk"
 )
@@ -24,14 +24,22 @@ var (
 	maxMessage = flag.Int("max", 64<<20, "longest message in bytes")
 	sync       = flag.Bool("sync", false, "make every call a round trip")
 	noMemfd    = flag.Bool("no-memfd", false, "have the kernel refuse shared memory")
+	confined   = flag.Bool("confined", false, "run with the rights of the unit for systemd alone")
 )
 
 func main() {
 	flag.Parse()
 	if *noMemfd {
-		if err := nomemfd.Refuse(); err != nil {
+		if err := confine.WithoutMemfd(); err != nil {
 			log.Fatal(err)
 		}
+	}
+	if *confined {
+		noNewCode, err := confine.AsUnit()
+		if err != nil {
+			log.Fatal(err)
+		}
+		log.Print("probe: confined, memory that could be executed refused: ", noNewCode)
 	}
 	var all []server.Option
 	if *sync {
