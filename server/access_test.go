@@ -13,8 +13,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tinylib/msgp/msgp"
 
 	"github.com/kongring/kongring/server"
+	"github.com/kongring/kongring/server/pdk"
+	"github.com/kongring/kongring/server/wire"
 	"github.com/kongring/kongring/shm"
 )
 
@@ -223,4 +226,39 @@ func TestStrangerIsToldWhy(t *testing.T) {
 func playInspect(socket string) error {
 	_, err := server.Inspect(socket, patience)
 	return err
+}
+
+// A worker names a file of another user's, which the server might read: it is not
+// read for the worker, which is asked for the body itself.
+func TestFileThatIsNotTheWorkers(t *testing.T) {
+	needRoot(t)
+	bodies := make(chan string, 1)
+	_, socket := start(t, withScript(func(_ *scripted, kong *pdk.PDK) {
+		body, err := kong.Request.GetRawBody()
+		if err != nil {
+			panic(err)
+		}
+		bodies <- string(body)
+	}))
+	path := filepath.Join(filepath.Dir(socket), "secret")
+	require.NoError(t, os.WriteFile(path, []byte("secret"), 0o600))
+	w := attach(t, socket)
+	in := w.instance("scripted", `{}`)
+	named := msgp.AppendString([]byte{0x92, 1}, path)
+
+	head := w.event(0, in)
+	w.expect(wire.TypeCall, head)
+	w.answer(head, named)
+	w.expect(wire.TypeDone, head)
+	require.Equal(t, "secret", <-bodies, "it is the worker's")
+
+	require.NoError(t, os.Chown(path, stranger, stranger))
+	head = w.event(0, in)
+	w.expect(wire.TypeCall, head)
+	w.answer(head, named)
+	_, args := w.expect(wire.TypeCall, head)
+	require.Equal(t, msgp.AppendInt([]byte{0xdc, 0, 1}, 64<<20), args)
+	w.answer(head, msgp.AppendBytes([]byte{0x92, 0}, []byte("body")))
+	w.expect(wire.TypeDone, head)
+	require.Equal(t, "body", <-bodies)
 }

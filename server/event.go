@@ -69,6 +69,8 @@ const (
 func newEvent(n *session) *event {
 	ev := &event{session: n, wake: make(waiter, 1), out: make([]byte, wire.HeadSize, 256)}
 	ev.call.Init(ev)
+	// Else a worker could have any file read that this process may read.
+	ev.call.SpooledBy(n.conn.Peer.UID)
 	return ev
 }
 

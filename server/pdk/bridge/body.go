@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 
@@ -18,9 +19,14 @@ const (
 	bodyError   = 2 // why there is none
 )
 
+// SpooledBy says whose the files are that bodies come in: those of other users are
+// not read, though this process might. Called before the first event, if at all.
+func (c *Call) SpooledBy(uid uint32) { c.spooler = &uid }
+
 // ToBody runs the call and gives its result as a body, which is never nil without
-// an error. One that nginx spooled
-// to a file is read here: the server needs the rights to do so.
+// an error. One that nginx spooled to a file is read here: the server needs the
+// rights to do so, and the file has to be the worker's. The error wraps
+// fs.ErrPermission where it is not.
 func (c *Call) ToBody() ([]byte, error) {
 	defer c.mu.Unlock()
 	if err := c.get(); err != nil {
@@ -42,7 +48,7 @@ func (c *Call) ToBody() ([]byte, error) {
 	case bodyContent:
 		return append([]byte{}, text...), nil
 	case bodyFile:
-		return readSpooled(string(text))
+		return c.readSpooled(string(text))
 	case bodyError:
 		return nil, errors.New(string(text))
 	}
@@ -51,7 +57,7 @@ func (c *Call) ToBody() ([]byte, error) {
 
 // readSpooled reads a file that the worker named. Only a regular file ends by
 // itself: a device or a pipe could keep the handler for ever.
-func readSpooled(name string) ([]byte, error) {
+func (c *Call) readSpooled(name string) ([]byte, error) {
 	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -63,6 +69,9 @@ func readSpooled(name string) ([]byte, error) {
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("body in %s, which is not a regular file", name)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; c.spooler != nil && owner != *c.spooler {
+		return nil, fmt.Errorf("body in %s, which is a file of uid %d, and not of the worker's: %w", name, owner, fs.ErrPermission)
 	}
 	var b bytes.Buffer
 	b.Grow(int(min(info.Size(), 64<<20)) + bytes.MinRead) // one read for all but the longest

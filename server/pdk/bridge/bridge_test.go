@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -198,6 +199,20 @@ func TestSpooledBody(t *testing.T) {
 	got, err := b.Ask(wire.RequestGetRawBody).ToBody()
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+
+	for _, uid := range []uint32{uint32(os.Getuid()), uint32(os.Getuid()) + 1} {
+		c, b := open(answer(file))
+		c.SpooledBy(uid)
+		got, err := b.Ask(wire.RequestGetRawBody).ToBody()
+		if uid == uint32(os.Getuid()) {
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+			continue
+		}
+		require.ErrorIs(t, err, fs.ErrPermission)
+		require.ErrorContains(t, err, "and not of the worker's")
+		require.Nil(t, got)
+	}
 
 	fifo := filepath.Join(dir, "fifo")
 	require.NoError(t, syscall.Mkfifo(fifo, 0o600))

@@ -46,6 +46,7 @@ const argsStart = 3
 // may so call the PDK side by side, one after the other.
 type Call struct {
 	transport Transport
+	spooler   *uint32 // user whose files bodies may be in; nil for any
 
 	mu     sync.Mutex
 	life   uint64 // number of the event that has the Call, 0 between two
