@@ -3,9 +3,9 @@
 -- Purpose: a slot is one conversation with the server; the session opens and
 -- releases slots, remembers who waits, and ends. What it sends is in
 -- session_send.lua, what it gets in session_receive.lua, how requests wait in
--- session_wait.lua, events that nobody waits for in session_posted.lua, what it
--- has open in session_instances.lua, what it counts in session_counters.lua: all
--- of them are its methods.
+-- session_wait.lua, events that nobody waits for in session_posted.lua, what
+-- it has open in session_instances.lua, what it counts in session_counters.lua:
+-- all of them are its methods.
 --
 -- Called by: bridge.lua, instance.lua, event.lua. Phases: those that may
 -- yield, where said; else all.
@@ -16,7 +16,6 @@
 -- @module kongring.session
 
 
-local ffi = require "ffi"
 local attach = require "kongring.attach"
 local helper = require "kongring.helper"
 local layout = require "kongring.layout"
