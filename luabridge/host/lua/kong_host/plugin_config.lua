@@ -45,7 +45,10 @@ local TYPES = {
 local function check_all(d, values, path)
   for key, v in pairs(values) do
     local at = path .. "." .. tostring(key)
-    local err = d.keys and check(d.keys, key, at)
+    local _, err
+    if d.keys then
+      _, err = check(d.keys, key, at)
+    end
     if not err then
       values[key], err = check(d.elements or d.values or {}, v, at)
     end
