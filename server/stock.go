@@ -144,6 +144,8 @@ func (k *stock) answerAll(conn *shm.Conn, requests <-chan *stockRequest, gone <-
 		select {
 		case request := <-requests:
 			k.underWay.Add(1)
+			// Looked at once: what began here goes on here.
+			request.elsewhere = k.succession(request)
 			result, undo, err := k.answer(request, gone)
 			out = appendStockResponse(out, request.id, result, err)
 			err = conn.Write(out, k.time)
@@ -151,7 +153,7 @@ func (k *stock) answerAll(conn *shm.Conn, requests <-chan *stockRequest, gone <-
 				undo()
 			}
 			k.underWay.Add(-1)
-			if err != nil || k.succession(request) {
+			if err != nil || request.elsewhere {
 				return err
 			}
 		case <-gone:
@@ -167,9 +169,9 @@ func (k *stock) answerAll(conn *shm.Conn, requests <-chan *stockRequest, gone <-
 // succession tells whether a connection ends with the answer to a request,
 // because another server has taken over: Kong asks that one then, on a new
 // connection. Its pool has connections to both meanwhile, and an instance of one
-// is unknown to the other. An event was refused with the words by which Kong starts its
-// instance anew, and asks again; an instance was given all the same, since for
-// an error there Kong fails the request. Events under way go on.
+// is unknown to the other. An event is refused with the words by which Kong
+// starts its instance anew, and asks again; an instance is given all the same,
+// since for an error there Kong fails the request. Events under way go on.
 func (k *stock) succession(request *stockRequest) bool {
 	begins := request.method == "plugin.HandleEvent" || request.method == "plugin.StartInstance"
 	return begins && k.server.replaced()

@@ -31,7 +31,7 @@ func (k *stock) startInstance(request *stockRequest) (result []byte, undo func()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: Config: %w", request.method, err)
 	}
-	if k.server.draining() && !k.server.replaced() {
+	if k.server.draining() && !request.elsewhere {
 		return nil, nil, errStops
 	}
 	entity := struct {
@@ -143,10 +143,14 @@ func (k *stock) handleEvent(request *stockRequest, gone <-chan struct{}) ([]byte
 	if phase <= 0 || in.handlers[phase] == nil {
 		return nil, refused(errNoPhase, "undefined method %s on plugin %s", name, in.plugin.name)
 	}
-	if k.server.replaced() {
+	if request.elsewhere {
 		return nil, noStockInstance(id)
 	}
 	ev, err := k.newEvent(in.instance, uint8(phase))
+	if errors.Is(err, errStops) && k.server.replaced() { // since the last look
+		request.elsewhere = true
+		return nil, noStockInstance(id)
+	}
 	if err != nil {
 		return nil, err
 	}

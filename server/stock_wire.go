@@ -34,6 +34,8 @@ type stockRequest struct {
 	arg     []byte            // of a method that takes no map
 	fields  map[string][]byte // of one that does
 	tooLong bool              // some values are missing
+
+	elsewhere bool // another server has taken over: see stock.succession
 }
 
 // uintIn gives the unsigned integer in a message.

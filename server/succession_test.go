@@ -83,6 +83,10 @@ func stockSuccession(t *testing.T, told bool) {
 		return result, text
 	}
 	first, second := k.dial(), k.dial()
+	for _, c := range []*stockConn{first, second} { // until the server has them
+		_, text := ask(c, "InstanceStatus", in)
+		require.Empty(t, text)
+	}
 	_, stopNext := serveAt(t, socket, script)
 	if told {
 		stop()
