@@ -36,6 +36,10 @@ var may = map[string][]string{
 		"github.com/tinylib/msgp/msgp", "golang.org/x/sys/unix",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 	},
+	"server/cmd": {
+		"server", "server/wire", "server/cmd/...", "shm", "luabridge",
+		"golang.org/x/sys/unix", "golang.org/x/term", "github.com/spf13/cobra",
+	},
 	"server/examples":     {"server", "server/pdk/...", "server/examples/..."},
 	"luabridge":           {},
 	"luabridge/layoutgen": {"ring", "shm", "server/wire"},

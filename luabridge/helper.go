@@ -22,8 +22,9 @@ var helperLayout []byte
 var helperFlags string
 
 // BuildHelper compiles the C helper into dir with the C compiler cc and gives
-// the path of the library, for the environment variable KONGRING_HELPER. It is
-// for tests and benchmarks, which leave the work tree as it is.
+// the path of the library, for the environment variable KONGRING_HELPER or to
+// be put beside [Modules]. Where there is no such compiler the error wraps
+// [exec.ErrNotFound].
 func BuildHelper(cc, dir string) (string, error) {
 	source := filepath.Join(dir, "kongring.c")
 	if err := os.WriteFile(source, helperSource, 0o600); err != nil {

@@ -1,0 +1,11 @@
+package root
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/kongring/kongring/server/cmd/internal/install"
+)
+
+func commands() []*cobra.Command {
+	return []*cobra.Command{install.Command(), install.Uninstall()}
+}

@@ -1,0 +1,12 @@
+// Command kongring installs Go plugins into a Kong, looks for what is wrong with
+// a machine and its Kong, and shows what the plugin servers do. README.md beside
+// it shows each of its commands.
+package main
+
+import (
+	"os"
+
+	"github.com/kongring/kongring/server/cmd/internal/root"
+)
+
+func main() { os.Exit(root.Main(os.Args[1:], os.Stdout, os.Stderr)) }
