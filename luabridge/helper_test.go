@@ -47,7 +47,7 @@ func TestHelperNeedsNothing(t *testing.T) {
 			}
 			slices.Sort(defined)
 			require.Equal(t, []string{
-				"kongring_abi", "kongring_exchange", "kongring_fence", "kongring_load",
+				"kongring_abi", "kongring_abi_number", "kongring_exchange", "kongring_fence", "kongring_load",
 				"kongring_spin", "kongring_store", "kongring_ticks",
 			}, defined)
 		})

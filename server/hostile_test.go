@@ -457,7 +457,7 @@ func TestHelloThatMakesNoSense(t *testing.T) {
 		{"magic", shm.Hello{Magic: 7, App: wire.Version, Kind: shm.HelloAttach}, shm.WelcomeBad, "magic 0x7"},
 		{"kind", shm.Hello{App: wire.Version, Kind: 9}, shm.WelcomeBad, "kind 9"},
 		{"version", shm.Hello{App: wire.Version + 1, Kind: shm.HelloAttach}, shm.WelcomeVersion,
-			fmt.Sprintf("bridge %d.%d, server %[1]d.%[3]d", shm.Version, wire.Version+1, wire.Version)},
+			fmt.Sprintf("%d.%d, server %[1]d.%[3]d", shm.Version, wire.Version+1, wire.Version)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := shm.Dial(socket, tc.hello, patience)

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrRefused is wrapped by Dial when the server answered and said no; the text
-// carries its reason.
+// carries its reason. Where it is the version, the error wraps ErrVersion too.
 var ErrRefused = errors.New("refused by the server")
 
 // Attachment is the attaching side of a session in Go: what the Lua bridge is
@@ -73,6 +73,9 @@ func (a *Attachment) greet(h Hello, timeout time.Duration) error {
 	w := &a.Welcome
 	if w.Magic != Magic || w.ReasonSize > uint32(len(w.Reason)) {
 		return fmt.Errorf("%w: magic %#x, reason of %d bytes", ErrRefused, w.Magic, w.ReasonSize)
+	}
+	if w.Status == WelcomeVersion {
+		return fmt.Errorf("%w: status %d: %w: this side %v, server %v", ErrRefused, w.Status, ErrVersion, version{h.Version, h.App}, version{w.Version, w.App})
 	}
 	if w.Status != WelcomeOK {
 		return fmt.Errorf("%w: status %d: %s", ErrRefused, w.Status, w.Reason[:w.ReasonSize])

@@ -71,6 +71,10 @@ static inline uint32_t acquire(const uint32_t *word)
 /* The version of these functions; the loader compares it. */
 EXPORT uint32_t kongring_abi(void) { return KONGRING_HELPER_ABI; }
 
+/* The same for who reads the file and does not load it: kongring doctor. */
+EXPORT extern const uint32_t kongring_abi_number;
+const uint32_t kongring_abi_number = KONGRING_HELPER_ABI;
+
 /* Load-acquire: what the peer stored before its kongring_store of the value is
  * seen after it. Reading side of P1 and P2. */
 EXPORT uint32_t kongring_load(const uint32_t *word)

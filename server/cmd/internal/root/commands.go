@@ -3,9 +3,10 @@ package root
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/kongring/kongring/server/cmd/internal/doctor"
 	"github.com/kongring/kongring/server/cmd/internal/install"
 )
 
 func commands() []*cobra.Command {
-	return []*cobra.Command{install.Command(), install.Uninstall()}
+	return []*cobra.Command{doctor.Command(), install.Command(), install.Uninstall()}
 }
