@@ -5,8 +5,9 @@ import (
 
 	"github.com/kongring/kongring/server/cmd/internal/doctor"
 	"github.com/kongring/kongring/server/cmd/internal/install"
+	"github.com/kongring/kongring/server/cmd/internal/top"
 )
 
 func commands() []*cobra.Command {
-	return []*cobra.Command{doctor.Command(), install.Command(), install.Uninstall()}
+	return []*cobra.Command{doctor.Command(), install.Command(), install.Uninstall(), top.Command()}
 }

@@ -3,8 +3,10 @@ package root
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -17,19 +19,39 @@ import (
 // Main runs the command with the given arguments, behind its name, and gives
 // the status to end the process with. SIGINT, SIGTERM and SIGHUP end it early.
 func Main(args []string, out, errOut io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal()
 	defer stop()
 	cmd := New()
 	cmd.SetArgs(args)
 	cmd.SetOut(out)
 	cmd.SetErr(errOut)
 	err := cmd.ExecuteContext(ctx)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	status, line := exit.Status(err)
 	if line != "" {
 		// One line, whatever a library or a plugin put into it.
 		fmt.Fprintln(errOut, "kongring: "+strings.Join(strings.Fields(line), " "))
 	}
 	return status
+}
+
+// untilSignal is a context that the first signal ends. A second one ends the
+// process, whatever it does.
+func untilSignal() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(exit.Signal{Signal: s.(syscall.Signal)})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
 }
 
 // New is the command with all its subcommands.

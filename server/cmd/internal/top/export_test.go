@@ -1,0 +1,12 @@
+package top
+
+import (
+	"context"
+	"os"
+)
+
+// LiveWith shows a table on a terminal; look is called where a server would be
+// asked.
+func LiveWith(terminal *os.File, look func()) {
+	_ = live(context.Background(), terminal, terminal, view{sort: "server"}, leastInterval, func() sample { look(); return sample{} })
+}
