@@ -75,13 +75,16 @@ func (o options) check(named bool, r *report) error {
 	if named && o.conf != "" {
 		return exit.Misuse("flags --prefix and --conf both name a Kong: give one")
 	}
+	prefix, err := filepath.Abs(o.prefix)
+	if err != nil {
+		return err
+	}
 	var kong settings
-	var err error
 	switch {
 	case o.conf != "":
 		kong, err = ofFile(o.conf, os.Environ())
-	case named || exists(filepath.Join(o.prefix, ".kong_env")):
-		kong, err = ofPrefix(o.prefix)
+	case named || exists(filepath.Join(prefix, ".kong_env")):
+		kong, err = ofPrefix(prefix)
 	}
 	if err != nil {
 		return err
@@ -89,7 +92,7 @@ func (o options) check(named bool, r *report) error {
 	m := machine{"/"}
 	m.check(r)
 	if kong == nil {
-		r.add(Note, "kong", "name it by --prefix or -c kong.conf", "no Kong was started at %s", o.prefix)
+		r.add(Note, "kong", "name it by --prefix or -c kong.conf", "no Kong was started at %s", prefix)
 		return nil
 	}
 	kong.nginx(m, r)

@@ -16,14 +16,17 @@ import (
 	"github.com/kongring/kongring/server/cmd/internal/root"
 )
 
-var hello string // binary of the plugin hello
+var hello, kongring string // binaries of the plugin and of the command
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kongring-install-test-")
 	if err == nil {
-		hello = filepath.Join(dir, "hello")
+		hello, kongring = filepath.Join(dir, "hello"), filepath.Join(dir, "kongring")
+		err = os.Chmod(dir, 0o755) // for the test that is nobody
+	}
+	if err == nil {
 		var out []byte
-		if out, err = exec.Command("go", "build", "-o", hello, "../../../examples/cmd/hello").CombinedOutput(); err != nil {
+		if out, err = exec.Command("go", "build", "-o", dir, "../../../examples/cmd/hello", "../../kongring").CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
 		}
 	}

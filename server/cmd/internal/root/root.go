@@ -3,7 +3,6 @@ package root
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +25,8 @@ func Main(args []string, out, errOut io.Writer) int {
 	cmd.SetOut(out)
 	cmd.SetErr(errOut)
 	err := cmd.ExecuteContext(ctx)
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
+		// Whatever it says: a Ctrl-C reaches the programs too that it has started.
 		err = context.Cause(ctx)
 	}
 	status, line := exit.Status(err)
@@ -72,6 +72,7 @@ func New() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Misuse("%w; see %s --help", err, cmd.CommandPath())
 	})
+	cmd.SetUsageTemplate(strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	cmd.AddCommand(commands()...)
 	return cmd
 }

@@ -34,6 +34,9 @@ var kongring string // binary of the command
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "kongring-top-test-")
 	if err == nil {
+		err = os.Chmod(dir, 0o755) // for the test that is nobody
+	}
+	if err == nil {
 		kongring = filepath.Join(dir, "kongring")
 		var out []byte
 		if out, err = exec.Command("go", "build", "-o", kongring, "../../kongring").CombinedOutput(); err != nil {
@@ -246,6 +249,27 @@ func TestClosedPipeIsSilent(t *testing.T) {
 	require.Error(t, cmd.Run())
 	require.NoError(t, w.Close())
 	require.Empty(t, errOut.String())
+}
+
+// Who may not look is told who may.
+func TestNoPermission(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("skipped: not root, who can be nobody")
+	}
+	socket := serve(t)
+	for name, mode := range map[string]os.FileMode{"the kernel": 0o600, "the server": 0o666} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.Chmod(filepath.Dir(socket), 0o755))
+			require.NoError(t, os.Chmod(socket, mode))
+			var errOut bytes.Buffer
+			cmd := exec.Command(kongring, "top", "--once", socket)
+			cmd.Dir, cmd.Stderr = "/", &errOut
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+			require.Error(t, cmd.Run())
+			require.Equal(t, exit.Failed, cmd.ProcessState.ExitCode())
+			require.Regexp(t, "^kongring: .*: run this as root or as the server's user\n$", errOut.String())
+		})
+	}
 }
 
 func TestBadInput(t *testing.T) {
