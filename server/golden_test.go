@@ -20,9 +20,10 @@ type greeter struct {
 }
 
 func (g *greeter) Access(kong *pdk.PDK) {
-	must(kong.Response.SetHeader("x-hello", g.Message))
-	name, err := kong.Request.GetHeader("x-name")
-	must(err)
+	// Both fail in an event that was given up before its handler began, which then
+	// has no name.
+	_ = kong.Response.SetHeader("x-hello", g.Message)
+	name, _ := kong.Request.GetHeader("x-name")
 	g.run(g, kong, name)
 }
 
