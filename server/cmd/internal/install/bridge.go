@@ -7,8 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 
 	"github.com/kongring/kongring/luabridge"
+	"github.com/kongring/kongring/server/cmd/internal/exit"
 )
 
 const (
@@ -65,6 +67,12 @@ func helper(o options) ([]byte, error) {
 	path, err := luabridge.BuildHelper(o.cc, dir)
 	if errors.Is(err, exec.ErrNotFound) {
 		return nil, fmt.Errorf("no C compiler %s to make %s with: install gcc, or give one made elsewhere by --helper PATH", o.cc, helperName)
+	}
+	// Ctrl-C reaches the compiler too, which may be the first to end by it.
+	if ended := new(exec.ExitError); errors.As(err, &ended) {
+		if status, ok := ended.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGINT {
+			return nil, exit.Interrupted
+		}
 	}
 	if err != nil {
 		return nil, err
