@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,7 @@ type Stats struct {
 	Denied         uint64         // of these, since the user may not attach
 	Instances      int            // plugins with a config that are there now, each once for all workers
 	Crowded        uint64         // of those: too many others had not said hello yet
+	Goroutines     int            // of the whole process, those that read this included
 	Sessions       []SessionStats // attached now
 }
 
@@ -48,6 +50,7 @@ func (s *Server) Stats() Stats {
 		Denied:         s.counters.denied.Load(),
 		Instances:      s.registry.count(),
 		Crowded:        s.counters.crowded.Load(),
+		Goroutines:     runtime.NumGoroutine(),
 	}
 	for _, n := range s.attached() {
 		if n.join() { // the memory stays mapped meanwhile
