@@ -142,8 +142,9 @@ bench-quick: build ## the same, roughly, in under a minute; OUT=file.json
 bench-ring: build ## round trips through the ring beside the machine's own limit
 	$(GO) run ./bench/ring
 
-soak: build ## full load for MINUTES (10) over CARRIER (ring, or socket): memory and counters
-	$(GO) run ./bench/soak -minutes $(or $(MINUTES),10) -over $(or $(CARRIER),ring)
+soak: build ## full load for HOURS or MINUTES (10) over CARRIER (ring, or socket): memory and counters, with a picture
+	$(GO) run ./bench/soak -over $(or $(CARRIER),ring) -results $(or $(RESULTS),bench/results) \
+	  -length $(if $(HOURS)$(MINUTES),$(or $(HOURS),0)h$(or $(MINUTES),0)m,10m)
 
 chaos: build ## full load for MINUTES (3) while everything that can fail does; SEED=n
 	$(GO) run ./luabridge/chaos/run -minutes $(or $(MINUTES),3) $(if $(SEED),-seed $(SEED))

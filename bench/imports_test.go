@@ -54,7 +54,7 @@ var may = map[string][]string{
 	"bench":          {"...", "golang.org/x/sys/unix"},
 	"bench/suite": {
 		"...", "golang.org/x/sys/unix",
-		"gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw",
+		"gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw", "gonum.org/v1/plot/vg/vgimg",
 	},
 }
 

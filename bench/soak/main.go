@@ -1,13 +1,16 @@
 // Command soak keeps the plugin server and nginx under full load for a long time
-// and fails when a request fails, memory grows or a counter does not add up.
+// and fails when a request fails, memory, descriptors or goroutines grow, or a
+// counter does not add up. See the package suite for what it writes.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -15,18 +18,22 @@ import (
 )
 
 func main() {
-	minutes := flag.Float64("minutes", 10, "length")
+	length := flag.Duration("length", 10*time.Minute, "how long")
 	carrier := flag.String("over", "ring", "carrier: ring or socket")
+	results := flag.String("results", "", "write text, JSON and a picture to a folder in this one, named after the machine")
 	flag.Parse()
-	if *carrier != "ring" && *carrier != "socket" {
-		fmt.Fprintf(os.Stderr, "soak: carrier %q, want ring or socket\n", *carrier)
+	if *carrier != "ring" && *carrier != "socket" || *length <= 0 {
+		fmt.Fprintf(os.Stderr, "soak: %v over %q, want some time over ring or socket\n", *length, *carrier)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	length := time.Duration(*minutes * float64(time.Minute))
-	s, err := suite.RunSoak(ctx, *carrier, length, min(10*time.Second, length/6), os.Stderr)
+	s, err := suite.RunSoak(ctx, *carrier, *length, suite.SoakStretch(*length), os.Stderr)
+	// What failed is worth a look too, but what was broken off is no result.
+	if *results != "" && len(s.Samples) > 0 && ctx.Err() == nil {
+		err = errors.Join(err, s.Save(filepath.Join(*results, s.Machine.Name())))
+	}
 	stop()
-	fmt.Printf("%s: %.0f requests, %d events, %s\n", s.Mode, s.Requests, s.Events, s.Machine.Name())
+	fmt.Println(s.Verdict)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)

@@ -74,6 +74,27 @@
 // events. Without traffic, the ticks of worker and server together are counted;
 // a quick run looks for 3 s and says what that makes in 10.
 //
+// # Soak
+//
+// The command bench/soak keeps one mode under full load for as long as it is told,
+// in stretches of one wrk each, and looks at both processes meanwhile and between:
+// after a stretch it waits until no event is under way and the connections are
+// closed, so that what is left is what stays. It fails when a request fails, when
+// the counters of the two sides differ in the end, when the median of a process's
+// memory in the last fifth is more than 1.1 of that in the second, and when the
+// last fifth has a descriptor or goroutine more throughout than the second had.
+//
+//	when, machine, mode, kind  as below; conns and calls are those of each stretch
+//	load_after                 as machine.load, at the end
+//	took_s, requests           until the end of the last stretch; answered, with 200
+//	events                     that the server began, those of requests cut off included
+//	verdict                    begins with ok or FAILED
+//	samples[]                  one for each stretch:
+//	  second                   of the soak, at its end
+//	  rps p50_us p99_us        of wrk
+//	  open, load               events under way and the machine's load in its middle
+//	  worker, server           rss_kib, fds, goroutines (of the server), at rest
+//
 // # The JSON
 //
 //	when, took_s               start of the run, UTC, and how long it took

@@ -50,22 +50,10 @@ func (r *Report) SavePicture(what Picture, conns int, files ...string) error {
 }
 
 func (r *Report) draw(what Picture, conns int) (*plot.Plot, error) {
-	p := plot.New()
+	p := newPlot()
 	p.Title.Text = r.title(what, conns)
-	p.Title.Padding = vg.Points(10)
 	p.X.Label.Text = "PDK calls for each request (" + r.Kind + ")"
 	p.Y.Label.Text = what.axis
-	p.X.Label.Padding, p.Y.Label.Padding = vg.Points(6), vg.Points(6)
-	p.Legend.Top = true
-	p.Legend.XOffs, p.Legend.Padding = -vg.Points(10), vg.Points(3)
-	for _, text := range []*draw.TextStyle{
-		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
-	} {
-		text.Font.Variant = "Sans"
-	}
-	grid := plotter.NewGrid()
-	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{Y: 0xd8}, color.Gray{Y: 0xd8}
-	p.Add(grid)
 	for _, m := range modes {
 		if err := r.line(p, m, what, conns); err != nil {
 			return nil, err
@@ -81,6 +69,24 @@ func (r *Report) draw(what Picture, conns int) (*plot.Plot, error) {
 		p.Y.Min, p.Y.Max = 0, max(p.Y.Max, 1)*1.3
 	}
 	return p, nil
+}
+
+// newPlot is an empty plot with a grid, and the looks that all have.
+func newPlot() *plot.Plot {
+	p := plot.New()
+	p.Title.Padding = vg.Points(10)
+	p.X.Label.Padding, p.Y.Label.Padding = vg.Points(6), vg.Points(6)
+	p.Legend.Top = true
+	p.Legend.XOffs, p.Legend.Padding = -vg.Points(10), vg.Points(3)
+	for _, text := range []*draw.TextStyle{
+		&p.Title.TextStyle, &p.Legend.TextStyle, &p.X.Label.TextStyle, &p.Y.Label.TextStyle, &p.X.Tick.Label, &p.Y.Tick.Label,
+	} {
+		text.Font.Variant = "Sans"
+	}
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{Y: 0xd8}, color.Gray{Y: 0xd8}
+	p.Add(grid)
+	return p
 }
 
 // powerTicks puts ticks at 1, 2 and 5 times the powers of ten.
@@ -112,11 +118,11 @@ func roundTicks(least, most float64) (ticks []plot.Tick) {
 
 // thousands writes a number like 12,000.
 func thousands(v float64) string {
-	text := strconv.FormatFloat(v, 'f', -1, 64)
-	if v < 1000 {
-		return text
+	text := strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64)
+	for i := len(text) - 3; v >= 1000 && i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
 	}
-	return text[:len(text)-3] + "," + text[len(text)-3:]
+	return text
 }
 
 func (r *Report) title(what Picture, conns int) string {

@@ -154,27 +154,3 @@ func TestQuickRun(t *testing.T) {
 	}
 	require.Positive(t, report.row("stock", 10, 16).ServerCPU+report.row("stock", 10, 16).ServerSwitches)
 }
-
-func TestSoak(t *testing.T) {
-	if err := host.Available(); err != nil {
-		t.Skip("skipped: ", err)
-	}
-	s, err := RunSoak(t.Context(), "ring", 600*time.Millisecond, 300*time.Millisecond, t.Output())
-	require.NoError(t, err)
-	require.GreaterOrEqual(t, len(s.Samples), 2)
-	require.Positive(t, s.Samples[0].ServerKB)
-	require.GreaterOrEqual(t, float64(s.Events), s.Requests)
-}
-
-func TestMemoryThatGrows(t *testing.T) {
-	var s Soak
-	for i := range int64(10) {
-		s.Samples = append(s.Samples, SoakSample{WorkerKB: 1000 + i, ServerKB: 900})
-	}
-	s.Samples[0].ServerKB = 1 // warms up
-	require.NoError(t, s.flat())
-	s.Samples[9].ServerKB = 1000
-	require.ErrorContains(t, s.flat(), "memory of the server grew from 900 KiB")
-	s.Samples[9] = SoakSample{WorkerKB: 1200, ServerKB: 900}
-	require.ErrorContains(t, s.flat(), "memory of the worker grew from 1002 KiB")
-}

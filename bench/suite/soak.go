@@ -6,27 +6,29 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/kongring/kongring/bench"
 	"github.com/kongring/kongring/luabridge/testbed"
+	"github.com/kongring/kongring/server"
 )
 
-// Soak is what a long time of full load leaves behind.
+// Soak is what a long time of full load leaves behind. The package comment lists
+// the keys.
 type Soak struct {
-	When     time.Time
-	Machine  bench.Facts
-	Mode     string
-	Samples  []SoakSample
-	Requests float64 // answered, all of them with 200
-	Events   uint64  // that the server began; each has one end, on both sides
-}
-
-// SoakSample is what one stretch of a soak showed.
-type SoakSample struct {
-	Second             float64 // of the soak, at the end of the stretch
-	RPS, P99           float64 // P99 in microseconds
-	WorkerKB, ServerKB int64   // resident memory
+	When      time.Time    `json:"when"`
+	Machine   bench.Facts  `json:"machine"`
+	LoadAfter string       `json:"load_after"` // as Machine.Load, which is from before
+	Mode      string       `json:"mode"`
+	Kind      string       `json:"kind"`
+	Conns     int          `json:"conns"`
+	Calls     int          `json:"calls"`
+	Took      float64      `json:"took_s"`
+	Requests  float64      `json:"requests"` // answered, all of them with 200
+	Events    uint64       `json:"events"`   // that the server began
+	Verdict   string       `json:"verdict"`
+	Samples   []SoakSample `json:"samples"`
 }
 
 // soakConns and soakCalls are the load: connections, and calls of each request,
@@ -36,106 +38,129 @@ const (
 	soakCalls = 10
 )
 
-// soakGrowth is how much more memory than after the first fifth a process may
-// have at the end: it is called flat below.
-const soakGrowth = 1.1
+// SoakStretch gives the length of a stretch of a soak: a 120th of it, but five
+// seconds at least, and a tenth of a short one.
+func SoakStretch(length time.Duration) time.Duration {
+	return min(max(length/120, 5*time.Second), length/10)
+}
 
-// RunSoak keeps a mode under full load for a time, in stretches, and looks at the
-// memory of both sides after each. It gives an error when a request failed, when
-// the counters of the two sides do not agree in the end, or when memory grew.
+// RunSoak keeps a mode under full load for a time, in stretches, and looks at both
+// sides in the middle and at the end of each. It gives an error when a request
+// failed, when the counters of the two sides do not agree in the end, or when
+// memory, descriptors or goroutines grew; what was seen until then is in the Soak.
 func RunSoak(ctx context.Context, name string, length, stretch time.Duration, progress io.Writer) (s Soak, err error) {
-	s = Soak{When: time.Now().UTC().Truncate(time.Second), Machine: bench.Look(), Mode: name}
-	r, err := prepare(ctx, Plan{Seconds: stretch.Seconds(), Kind: "mix"}, progress)
+	s = Soak{
+		When: time.Now().UTC().Truncate(time.Second), Machine: bench.Look(),
+		Mode: name, Kind: "mix", Conns: soakConns, Calls: soakCalls,
+	}
+	r, err := prepare(ctx, Plan{Seconds: stretch.Seconds(), Kind: s.Kind}, progress)
 	if err != nil {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.dir)) }()
 	m := modeNamed(name)
-	routes := []interface{}{route("/", m.plugin, map[string]interface{}{"n": soakCalls, "kind": r.Kind})}
+	routes := []interface{}{route("/", m.plugin, map[string]interface{}{"n": s.Calls, "kind": r.Kind})}
+	var cause error // of err, without the logs
 	err = r.withBed(ctx, m, m.plugin, routes, func(b *testbed.Bed) error {
-		for start := time.Now(); time.Since(start) < length; {
-			if err := r.soakStretch(ctx, b, start, &s); err != nil {
-				return err
-			}
-		}
-		return settled(ctx, b, &s)
+		cause = r.soak(ctx, b, length, &s)
+		return cause
 	})
-	if err != nil {
-		return s, err
+	if cause == nil {
+		cause = err
 	}
-	return s, s.flat()
+	s.conclude(cause)
+	s.LoadAfter = loadNow()
+	return s, err
 }
 
-func (r *run) soakStretch(ctx context.Context, b *testbed.Bed, start time.Time, s *Soak) error {
-	result, err := r.wrk(ctx, b.Host.URL()+target, soakConns)
-	if err != nil {
+func (r *run) soak(ctx context.Context, b *testbed.Bed, length time.Duration, s *Soak) error {
+	w := watcher{bed: b}
+	for start := time.Now(); time.Since(start) < length; {
+		sample, requests, err := r.soakStretch(ctx, &w)
+		if err != nil {
+			return err
+		}
+		sample.Second = time.Since(start).Seconds()
+		s.Requests += requests
+		s.Samples = append(s.Samples, sample)
+		s.Took = sample.Second
+		r.say("%6.0f s %8.0f req/s  p50 %5.0f us  p99 %6.0f us  worker %6d KiB %3d fds  server %6d KiB %3d fds %3d goroutines\n",
+			sample.Second, sample.RPS, sample.P50, sample.P99,
+			sample.Worker.KiB, sample.Worker.FDs, sample.Server.KiB, sample.Server.FDs, sample.Server.Goroutines)
+	}
+	if err := settled(ctx, b, s); err != nil {
 		return err
 	}
-	workers, err := b.Host.Workers()
-	if err != nil {
-		return err
-	}
-	if len(workers) != 1 {
-		return fmt.Errorf("%d workers instead of one", len(workers))
-	}
-	sample := SoakSample{Second: time.Since(start).Seconds(), RPS: result.rps, P99: result.p99}
-	if sample.WorkerKB, err = residentKB(workers[0]); err != nil {
-		return err
-	}
-	if sample.ServerKB, err = residentKB(b.Server.PID()); err != nil {
-		return err
-	}
-	s.Requests += result.requests
-	s.Samples = append(s.Samples, sample)
-	r.say("%6.0f s %8.0f req/s  p99 %6.0f us  worker %6d KiB  server %6d KiB\n",
-		sample.Second, sample.RPS, sample.P99, sample.WorkerKB, sample.ServerKB)
-	return nil
+	return s.growth()
 }
 
-// residentKB gives the memory of a process in KiB.
-func residentKB(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	return statusNumber(string(text), "VmRSS"), err
+// soakStretch is one stretch of load, with a look from its middle and one from
+// the rest behind it.
+func (r *run) soakStretch(ctx context.Context, w *watcher) (SoakSample, float64, error) {
+	var busy SoakSample
+	var errBusy error
+	seen := make(chan struct{})
+	middle := time.AfterFunc(time.Duration(r.Seconds/2*float64(time.Second)), func() {
+		defer close(seen)
+		busy, errBusy = w.look()
+	})
+	result, err := r.wrk(ctx, w.bed.Host.URL()+target, soakConns)
+	if !middle.Stop() {
+		<-seen
+	}
+	if err = errors.Join(err, errBusy); err != nil {
+		return busy, 0, err
+	}
+	sample, err := w.rest(ctx)
+	sample.RPS, sample.P50, sample.P99 = result.rps, result.p50, result.p99
+	sample.Open, sample.Load = busy.Open, busy.Load
+	return sample, result.requests, err
 }
 
 // settled waits until every event has its end, on both sides, and checks that no
 // session was lost and no event failed.
 func settled(ctx context.Context, b *testbed.Bed, s *Soak) error {
-	var last string
+	var last error
 	err := testbed.Eventually(ctx, 3*patience, "the counters of both sides agree", func() bool {
 		stats, err := b.Server.Stats()
-		if err != nil || len(stats.Sessions) != 1 {
-			last = fmt.Sprintf("%d sessions: %v", len(stats.Sessions), err)
-			return false
+		if err == nil {
+			err = agree(stats, s.Requests)
 		}
-		n := stats.Sessions[0]
-		last = fmt.Sprintf("%+v", stats)
-		s.Events = n.Server.Events
-		return stats.SessionsBegun == 1 && stats.SessionsFailed == 0 && n.UnderWay == 0 &&
-			n.Server.Events == n.Server.EventsDone && float64(n.Server.Events) == n.Bridge.Events &&
-			n.Bridge.Events == n.Bridge.EventsDone && n.Bridge.Open == 0 && n.Bridge.Errors == 0 &&
-			float64(n.Server.Events) >= s.Requests
+		if len(stats.Sessions) == 1 {
+			s.Events = stats.Sessions[0].Server.Events
+		}
+		last = err
+		return err == nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, last)
+		return fmt.Errorf("%w: %w", err, last)
 	}
 	return nil
 }
 
-// flat compares the memory at the end with that after the warm-up.
-func (s *Soak) flat() error {
-	if len(s.Samples) < 5 {
-		return nil // too short to say
+// agree compares the counters of the two sides with each other and with the
+// requests that were answered. Requests that were cut off are events as well.
+func agree(stats server.Stats, requests float64) error {
+	if len(stats.Sessions) != 1 || stats.SessionsBegun != 1 || stats.SessionsFailed != 0 {
+		return fmt.Errorf("%d sessions now, %d begun, %d failed; want 1, 1, 0", len(stats.Sessions), stats.SessionsBegun, stats.SessionsFailed)
 	}
-	warm, end := s.Samples[len(s.Samples)/5], s.Samples[len(s.Samples)-1]
-	for _, p := range []struct {
-		name      string
-		warm, end int64
-	}{{"worker", warm.WorkerKB, end.WorkerKB}, {"server", warm.ServerKB, end.ServerKB}} {
-		if float64(p.end) > soakGrowth*float64(p.warm) {
-			return fmt.Errorf("memory of the %s grew from %d KiB after %.0f s to %d KiB after %.0f s",
-				p.name, p.warm, warm.Second, p.end, end.Second)
-		}
+	n := stats.Sessions[0]
+	switch events := float64(n.Server.Events); {
+	case n.Server.EventsDone != n.Server.Events, n.Bridge.Events != events, n.Bridge.EventsDone != events:
+		return fmt.Errorf("events: server %d begun, %d done; worker %.0f begun, %.0f done",
+			n.Server.Events, n.Server.EventsDone, n.Bridge.Events, n.Bridge.EventsDone)
+	case n.UnderWay != 0, n.Bridge.Open != 0:
+		return fmt.Errorf("events without an end: server %d, worker %.0f", n.UnderWay, n.Bridge.Open)
+	case n.Bridge.Errors != 0:
+		return fmt.Errorf("%.0f events failed in the worker", n.Bridge.Errors)
+	case events < requests:
+		return fmt.Errorf("%.0f requests, but %.0f events", requests, events)
 	}
 	return nil
+}
+
+// loadNow is the machine's load, as in /proc/loadavg.
+func loadNow() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	return strings.TrimSpace(string(text))
 }
