@@ -51,7 +51,7 @@ func (s *Soak) WriteText(out io.Writer) {
 				m.Worker.KiB, m.Worker.FDs, m.Server.KiB, m.Server.FDs, m.Server.Goroutines, m.Load)
 		}
 	})
-	fmt.Fprint(out, "A sample is one run of wrk, with connections of its own. Open events and load are of its middle; memory,\n"+
+	fmt.Fprintf(out, "A sample is one run of wrk, with connections of its own. Open events and load are of its middle; memory,\n"+
 		"descriptors and goroutines of the rest behind it. Load is the machine's, with whatever else runs on it.\n"+
-		"Memory in the last fifth may be 10 % more than in the second (medians); descriptors and goroutines none.\n")
+		"Memory in the last fifth may be %.0f %% more than in the second (medians); descriptors and goroutines none.\n", 100*(soakGrowth-1))
 }
