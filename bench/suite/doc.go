@@ -92,7 +92,9 @@
 //	samples[]                  one for each stretch:
 //	  second                   of the soak, at its end
 //	  rps p50_us p99_us        of wrk
+//	  most_us                  the latest answer; 30 s is an error
 //	  open, load               events under way and the machine's load in its middle
+//	  waited                   share of it that the worker could run, but had no core
 //	  worker, server           rss_kib, fds, goroutines (of the server), at rest
 //
 // # The JSON

@@ -19,8 +19,10 @@ type SoakSample struct {
 	RPS    float64   `json:"rps"`
 	P50    float64   `json:"p50_us"`
 	P99    float64   `json:"p99_us"`
-	Open   int64     `json:"open"` // events under way, in the middle of the stretch
-	Load   float64   `json:"load"` // of the machine then, over a minute
+	Most   float64   `json:"most_us"`
+	Open   int64     `json:"open"`   // events under way, in the middle of the stretch
+	Load   float64   `json:"load"`   // of the machine then, over a minute
+	Waited float64   `json:"waited"` // share of the stretch in which the worker could run, but had no core
 	Worker Footprint `json:"worker"`
 	Server Footprint `json:"server"`
 }
@@ -39,8 +41,10 @@ const restFor = 2 * time.Second
 // watcher looks at worker and server of a bed.
 type watcher struct {
 	bed    *testbed.Bed
-	worker int    // pid, 0 before the first look
-	fewest counts // at rest so far
+	worker int       // pid, 0 before the first look
+	fewest counts    // at rest so far
+	waited float64   // of the worker for a core, up to the last rest, in seconds
+	rested time.Time // the last rest
 }
 
 // counts are those of a sample that come and go with connections and events.
@@ -48,6 +52,17 @@ type counts struct{ workerFDs, serverFDs, goroutines int }
 
 func (c counts) least(d counts) counts {
 	return counts{min(c.workerFDs, d.workerFDs), min(c.serverFDs, d.serverFDs), min(c.goroutines, d.goroutines)}
+}
+
+// patientLook looks until it sees something: on a busy machine the server may
+// give up on who asks.
+func (w *watcher) patientLook(ctx context.Context) (s SoakSample, err error) {
+	var failed error
+	err = testbed.Eventually(ctx, patience, "a look at both sides", func() bool {
+		s, failed = w.look()
+		return failed == nil
+	})
+	return s, errors.Join(err, failed)
 }
 
 // look takes the figures of both processes as they are.
@@ -83,7 +98,7 @@ func (w *watcher) rest(ctx context.Context) (s SoakSample, failed error) {
 	fewest := counts{math.MaxInt, math.MaxInt, math.MaxInt}
 	// Not at rest in time is for the caller to judge, by the figures.
 	_ = testbed.Eventually(ctx, restFor, "rest", func() bool {
-		if s, failed = w.look(); failed != nil {
+		if s, failed = w.patientLook(ctx); failed != nil {
 			return true
 		}
 		fewest = fewest.least(counts{s.Worker.FDs, s.Server.FDs, s.Server.Goroutines})
@@ -96,8 +111,23 @@ func (w *watcher) rest(ctx context.Context) (s SoakSample, failed error) {
 		w.fewest = fewest
 	}
 	w.fewest = w.fewest.least(fewest)
+	s.Waited = w.wait()
 	s.Worker.FDs, s.Server.FDs, s.Server.Goroutines = fewest.workerFDs, fewest.serverFDs, fewest.goroutines
 	return s, nil
+}
+
+// wait gives how much of the time since the last rest the worker waited for a core,
+// 0 the first time and where the kernel does not count it.
+func (w *watcher) wait() float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", w.worker))
+	var ran, waited float64 // ns
+	_, _ = fmt.Sscan(string(text), &ran, &waited)
+	before, since, now := w.waited, w.rested, time.Now()
+	w.waited, w.rested = waited/1e9, now
+	if since.IsZero() {
+		return 0
+	}
+	return (w.waited - before) / now.Sub(since).Seconds()
 }
 
 func footprint(pid int) (f Footprint, err error) {

@@ -30,6 +30,7 @@ func TestSoak(t *testing.T) {
 		require.Positive(t, sample.RPS)
 		require.Positive(t, sample.P50)
 		require.GreaterOrEqual(t, sample.P99, sample.P50)
+		require.GreaterOrEqual(t, sample.Most, sample.P99)
 		for _, p := range []Footprint{sample.Worker, sample.Server} {
 			require.Positive(t, p.KiB)
 			require.Positive(t, p.FDs)
@@ -48,7 +49,7 @@ func hour() Soak {
 	}
 	for i := range 120 {
 		s.Samples = append(s.Samples, SoakSample{
-			Second: 30 * float64(i+1), RPS: 33000, P50: 400, P99: 900, Open: 7, Load: 2.5,
+			Second: 30 * float64(i+1), RPS: 33000, P50: 400, P99: 900, Most: 52000, Open: 7, Load: 2.5, Waited: 0.42,
 			Worker: Footprint{KiB: 15360, FDs: 20}, Server: Footprint{KiB: 13312, FDs: 9, Goroutines: 8},
 		})
 	}
@@ -132,12 +133,12 @@ func TestSoakIsSaved(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(dir, "soak.txt"))
 	require.NoError(t, err)
 	require.Contains(t, string(text), "\n"+s.Verdict+"\n")
-	require.Regexp(t, `(?m)^ +3600 +33000 +400 +900 +7 +15360 +20 +13312 +9 +8 +2\.50 *$`, string(text))
+	require.Regexp(t, `(?m)^ +3600 +33000 +400 +900 +52 +7 +15360 +20 +13312 +9 +8 +2\.50 +42 *$`, string(text))
 
 	text, err = os.ReadFile(filepath.Join(dir, "soak.json"))
 	require.NoError(t, err)
 	for _, key := range strings.Fields("when machine load_after mode kind conns calls took_s requests events verdict samples " +
-		"second rps p50_us p99_us open load worker server rss_kib fds goroutines") {
+		"second rps p50_us p99_us most_us open load waited worker server rss_kib fds goroutines") {
 		require.Contains(t, string(text), `"`+key+`":`)
 	}
 	var got Soak

@@ -14,10 +14,12 @@ import (
 )
 
 // wrk sends requests for the time of a sample. It takes whole seconds, so it is
-// told a few more, and interrupted: then it prints what it has.
-func (r *run) wrk(ctx context.Context, url string, conns int) (wrkResult, error) {
+// told a few more, and interrupted: then it prints what it has. An answer that
+// takes more than 2 s is an error, unless more flags say otherwise.
+func (r *run) wrk(ctx context.Context, url string, conns int, more ...string) (wrkResult, error) {
 	limit := strconv.Itoa(int(math.Ceil(r.Seconds)) + 2)
 	args := []string{"-t1", "-c" + strconv.Itoa(conns), "-d" + limit, "--latency"}
+	args = append(args, more...)
 	for _, h := range headers {
 		args = append(args, "-H", h+": "+value)
 	}
@@ -43,12 +45,14 @@ func (r *run) wrk(ctx context.Context, url string, conns int) (wrkResult, error)
 type wrkResult struct {
 	requests, rps float64
 	p50, p90, p99 float64
+	max           float64
 }
 
 var (
 	wrkRequests = regexp.MustCompile(`(?m)^\s*(\d+) requests in `)
 	wrkRate     = regexp.MustCompile(`(?m)^Requests/sec:\s+([\d.]+)`)
 	wrkLatency  = regexp.MustCompile(`(?m)^\s*(50|90|99)%\s+([\d.]+(?:us|ms|s|m|h))\s*$`)
+	wrkMost     = regexp.MustCompile(`(?m)^[ \t]*(Latency)(?:[ \t]+\S+){2}[ \t]+([\d.]+(?:us|ms|s|m|h))\s`)
 	wrkFailure  = regexp.MustCompile(`(?m)^\s*((?:Socket errors|Non-2xx or 3xx responses): .*)$`)
 )
 
@@ -57,8 +61,8 @@ func parseWrk(out string) (r wrkResult, err error) {
 	if failure := wrkFailure.FindStringSubmatch(out); failure != nil {
 		return r, fmt.Errorf("wrk: %s", failure[1])
 	}
-	latencies := map[string]*float64{"50": &r.p50, "90": &r.p90, "99": &r.p99}
-	for _, m := range wrkLatency.FindAllStringSubmatch(out, -1) {
+	latencies := map[string]*float64{"50": &r.p50, "90": &r.p90, "99": &r.p99, "Latency": &r.max}
+	for _, m := range append(wrkLatency.FindAllStringSubmatch(out, -1), wrkMost.FindAllStringSubmatch(out, -1)...) {
 		d, err := time.ParseDuration(m[2])
 		if err != nil {
 			return r, fmt.Errorf("wrk: latency: %w", err)
@@ -66,7 +70,7 @@ func parseWrk(out string) (r wrkResult, err error) {
 		*latencies[m[1]] = float64(d) / float64(time.Microsecond)
 	}
 	requests, rate := wrkRequests.FindStringSubmatch(out), wrkRate.FindStringSubmatch(out)
-	if requests == nil || rate == nil || r.p50 == 0 || r.p90 == 0 || r.p99 == 0 {
+	if requests == nil || rate == nil || r.p50 == 0 || r.p90 == 0 || r.p99 == 0 || r.max == 0 {
 		return r, errors.New("wrk: its output lacks figures")
 	}
 	r.requests, _ = strconv.ParseFloat(requests[1], 64)
