@@ -39,8 +39,8 @@ const (
 )
 
 // soakPatience is how late an answer may come, for wrk. On a machine that has
-// other work to do, seconds are not the fault of who answers; what never gets an
-// answer fails as well.
+// other work to do, seconds are not the fault of who answers. An answer that never
+// comes is nothing to wrk, but an event that failed, or is open, to the counters.
 const soakPatience = "30s"
 
 // SoakStretch gives the length of a stretch of a soak: a 120th of it, but five
