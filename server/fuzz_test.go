@@ -53,19 +53,7 @@ func FuzzMessages(f *testing.F) {
 
 	s, socket := start(f, server.WithRingCapacity(4<<10), server.WithMaxMessage(4<<10),
 		server.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
-		withScript(func(s *scripted, kong *pdk.PDK) {
-			switch s.Name {
-			case "calls":
-				_, _ = kong.Request.GetHeaders(3)
-				_, _, _ = kong.Request.GetUriCaptures()
-				_ = kong.Log.Info("x", s.Name)
-			case "exits":
-				kong.Response.Exit(200, make([]byte, 3000), nil)
-			case "waits":
-				_, _ = kong.Ctx.GetSharedAny("k")
-				<-kong.Context().Done()
-			}
-		}))
+		withVaried())
 	f.Fuzz(func(t *testing.T, script []byte) {
 		if len(script) > 4<<10 {
 			t.Skip("longer scripts find nothing that shorter ones do not")
@@ -296,4 +284,22 @@ func (w *hostile) poll(slot uint16) (wire.Head, error) {
 		}
 		time.Sleep(10 * time.Microsecond)
 	}
+}
+
+// withVaried adds a plugin that calls, exits or waits, as its config's name says:
+// what a worker that lies meets.
+func withVaried() server.Option {
+	return withScript(func(s *scripted, kong *pdk.PDK) {
+		switch s.Name {
+		case "calls":
+			_, _ = kong.Request.GetHeaders(3)
+			_, _, _ = kong.Request.GetUriCaptures()
+			_ = kong.Log.Info("x", s.Name)
+		case "exits":
+			kong.Response.Exit(200, make([]byte, 3000), nil)
+		case "waits":
+			_, _ = kong.Ctx.GetSharedAny("k")
+			<-kong.Context().Done()
+		}
+	})
 }

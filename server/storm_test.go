@@ -20,7 +20,6 @@ import (
 
 	"github.com/kongring/kongring/server"
 	"github.com/kongring/kongring/server/liar"
-	"github.com/kongring/kongring/server/pdk"
 	"github.com/kongring/kongring/server/wire"
 	"github.com/kongring/kongring/shm"
 )
@@ -37,19 +36,7 @@ const (
 func stormOptions() []server.Option {
 	return []server.Option{
 		server.WithRingCapacity(stormRing), server.WithMaxMessage(stormMessage), server.WithGrace(patience),
-		withScript(func(s *scripted, kong *pdk.PDK) {
-			switch s.Name {
-			case "calls":
-				_, _ = kong.Request.GetHeaders(3)
-				_, _, _ = kong.Request.GetUriCaptures()
-				_ = kong.Log.Info("x", s.Name)
-			case "exits":
-				kong.Response.Exit(200, make([]byte, 3000), nil)
-			case "waits":
-				_, _ = kong.Ctx.GetSharedAny("k")
-				<-kong.Context().Done()
-			}
-		}),
+		withVaried(),
 	}
 }
 
