@@ -226,7 +226,7 @@ func TestStormFromAnotherProcess(t *testing.T) {
 	}, patience, time.Millisecond, "sessions stay")
 	stats, err := server.Inspect(socket, patience)
 	require.NoError(t, err)
-	peak := peakMemory(t, cmd.Process.Pid)
+	peak := liar.PeakMemory(t, cmd.Process.Pid)
 	require.NoError(t, in.Close())
 	found, err := io.ReadAll(lines)
 	require.NoError(t, err)
@@ -234,18 +234,4 @@ func TestStormFromAnotherProcess(t *testing.T) {
 	t.Logf("%s; %d sessions closed for damage; %d MiB at most:%s", tally, stats.SessionsFailed, peak>>20, found)
 	require.Positive(t, stats.SessionsFailed)
 	require.Less(t, peak, uint64(stormHeap))
-}
-
-// peakMemory is the most memory in bytes that a process had, as the kernel
-// counts it (VmHWM).
-func peakMemory(t testing.TB, pid int) uint64 {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	require.NoError(t, err)
-	_, rest, found := strings.Cut(string(text), "VmHWM:")
-	require.True(t, found)
-	var kb uint64
-	_, err = fmt.Sscan(rest, &kb)
-	require.NoError(t, err)
-	return kb << 10
 }

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -295,12 +294,13 @@ func TestServerThatLies(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := start(t, func(o *testbed.Options) { o.NoServer = true })
-			liar, err := shm.Listen(b.Socket(), 0o600)
-			require.NoError(t, err)
-			served := make(chan struct{})
-			ctx, stop := context.WithCancel(b.ctx)
-			defer stop()
-			go func() { defer close(served); serveLies(ctx, liar, tc.lie) }()
+			liar := serveByHand(t, b.Socket(), 1<<12, func(s *handSession) {
+				// The worker sends its first message, and then it is lied to.
+				_ = testbed.Eventually(s.ctx, patience, "a message", s.in.Ready)
+				tc.lie(s.segment.Region(wire.RegionToWorker), s.out)
+				_ = s.doorbell.Ring()
+				<-s.ctx.Done()
+			})
 			b.eventually("the lie is found", func() bool {
 				r := b.do("nothing") // its START opens slot 1
 				require.Equal(t, 503, r.status)
@@ -308,60 +308,10 @@ func TestServerThatLies(t *testing.T) {
 				require.NoError(t, err)
 				return strings.Contains(log, "closed: "+tc.reason)
 			})
-			stop()
-			require.NoError(t, liar.Close())
-			<-served
+			liar.stop()
 			// The worker lives and finds an honest server.
 			require.NoError(t, b.StartServer(b.ctx))
 			b.eventually("requests succeed", func() bool { return b.do("nothing").status == 200 })
 		})
-	}
-}
-
-// serveLies welcomes workers; once one has sent its first message, it lies.
-func serveLies(ctx context.Context, l *shm.Listener, lie func([]byte, *ring.Producer)) {
-	var open []*shm.Conn
-	defer func() {
-		for _, c := range open {
-			_ = c.Close()
-		}
-	}()
-	var in *ring.Consumer
-	var toWorker []byte
-	var out *ring.Producer
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		open = append(open, c)
-		hello, err := c.ReadHello(wire.Version, time.Second)
-		if err != nil {
-			continue
-		}
-		if hello.Kind == shm.HelloDoorbell {
-			_ = c.Welcome(wire.Version, shm.Welcome{}, nil, nil)
-			_ = testbed.Eventually(ctx, patience, "a message", func() bool { return in == nil || in.Ready() })
-			lie(toWorker, out)
-			_ = c.Ring()
-			continue
-		}
-		size := ring.Size(1 << 12)
-		segment, err := shm.Create("liar", wire.Version, 1, size, size, wire.CountersSize, wire.CountersSize)
-		if err != nil {
-			continue
-		}
-		defer segment.Close()
-		bell, err := shm.NewBell()
-		if err != nil {
-			continue
-		}
-		defer bell.Close()
-		toWorker = segment.Region(wire.RegionToWorker)
-		_ = ring.Format(segment.Region(wire.RegionToServer))
-		_ = ring.Format(toWorker)
-		in, _ = ring.NewConsumer(segment.Region(wire.RegionToServer))
-		out, _ = ring.NewProducer(toWorker)
-		_ = c.Welcome(wire.Version, shm.Welcome{Session: 1, Limit: 1 << 20}, segment, bell)
 	}
 }

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,9 +9,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/kongring/kongring/luabridge/testbed"
-	"github.com/kongring/kongring/ring"
 	"github.com/kongring/kongring/server/wire"
-	"github.com/kongring/kongring/shm"
 )
 
 // refuser is a server that refuses events, or starts, with a status and a text.
@@ -22,60 +19,10 @@ type refuser struct {
 	starts, events atomic.Int64
 }
 
-// serve serves workers, one at a time, until the listener closes.
-func (f *refuser) serve(ctx context.Context, l *shm.Listener) {
-	var open []*shm.Conn
-	stop := func() {}
-	defer func() {
-		stop()
-		for _, c := range open {
-			_ = c.Close()
-		}
-	}()
-	var in *ring.Consumer
-	var out *ring.Producer
-	for {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		open = append(open, c)
-		hello, err := c.ReadHello(wire.Version, time.Second)
-		if err != nil {
-			continue
-		}
-		if hello.Kind == shm.HelloDoorbell {
-			_ = c.Welcome(wire.Version, shm.Welcome{}, nil, nil)
-			stop()
-			mine, cancel := context.WithCancel(ctx)
-			stop = cancel
-			go f.answer(mine, c, in, out)
-			continue
-		}
-		size := ring.Size(1 << 12)
-		segment, err := shm.Create("refuser", wire.Version, uint32(len(open)), size, size, wire.CountersSize, wire.CountersSize)
-		if err != nil {
-			continue
-		}
-		defer segment.Close()
-		bell, err := shm.NewBell()
-		if err != nil {
-			continue
-		}
-		defer bell.Close()
-		for _, region := range []int{wire.RegionToServer, wire.RegionToWorker} {
-			_ = ring.Format(segment.Region(region))
-		}
-		in, _ = ring.NewConsumer(segment.Region(wire.RegionToServer))
-		out, _ = ring.NewProducer(segment.Region(wire.RegionToWorker))
-		_ = c.Welcome(wire.Version, shm.Welcome{Session: uint32(len(open)), Limit: 1 << 20}, segment, bell)
-	}
-}
-
 // answer answers a worker's messages.
-func (f *refuser) answer(ctx context.Context, doorbell *shm.Conn, in *ring.Consumer, out *ring.Producer) {
-	for ctx.Err() == nil {
-		frame, ok, err := in.Read(nil)
+func (f *refuser) answer(s *handSession) {
+	for s.ctx.Err() == nil {
+		frame, ok, err := s.in.Read(nil)
 		if err != nil {
 			return
 		}
@@ -100,8 +47,8 @@ func (f *refuser) answer(ctx context.Context, doorbell *shm.Conn, in *ring.Consu
 		if head.Code != wire.StatusOK {
 			reply = msgp.AppendString(reply, f.text)
 		}
-		_, _ = out.Write(reply, false)
-		_ = doorbell.Ring()
+		_, _ = s.out.Write(reply, false)
+		_ = s.doorbell.Ring()
 	}
 }
 
@@ -130,19 +77,13 @@ func TestRefusalsAreTriedOnceMore(t *testing.T) {
 				handlerOf(t, o, "")
 				o.Config = entities(map[string]object{"direct": nil})
 			})
-			l, err := shm.Listen(b.Socket(), 0o600)
-			require.NoError(t, err)
 			f := &refuser{start: tc.start, event: tc.event, text: tc.text}
-			ctx, stop := context.WithCancel(b.ctx)
-			served := make(chan struct{})
-			go func() { defer close(served); f.serve(ctx, l) }()
+			s := serveByHand(t, b.Socket(), 1<<12, f.answer)
+			defer s.stop()
 			b.logged("attached to .* as session")
 			require.Equal(t, tc.status, b.do("nothing").status)
 			b.logged(`plugin probe, .*phase access: .*` + tc.text)
 			require.Equal(t, [2]int64{tc.starts, tc.events}, [2]int64{f.starts.Load(), f.events.Load()}, "starts and events")
-			stop()
-			require.NoError(t, l.Close())
-			<-served
 		})
 	}
 }
