@@ -21,12 +21,12 @@ func killServer(e *episode) error {
 
 // sawInFlight times the answer of an event that was under way when its server was
 // killed. It is the server's death that has to end it, and not its time, which was
-// over much later.
+// over much later. In a pair the worker that answers may be stopped itself.
 func (e *episode) sawInFlight(a *answer) {
 	// Certainly in the handler by then, and nowhere else afterwards.
 	const sure = 20 * time.Millisecond
 	killed := e.began
-	if !e.fault.inFlight || a.kind != unavailable || !strings.HasPrefix(a.request.do[e.name], "slow:") ||
+	if !e.fault.inFlight || e.paired || a.kind != unavailable || !strings.HasPrefix(a.request.do[e.name], "slow:") ||
 		a.begun.Add(sure).After(killed) || a.end.Before(killed) {
 		return
 	}
