@@ -285,7 +285,7 @@ func (ev *event) Context() context.Context {
 	if ev.ctx == nil {
 		ctx, cancel := context.WithCancelCause(ev.session.ctx)
 		if ev.state.Load() != eventRunning {
-			cancel(ev.cause)
+			cancel(ev.reason())
 			return ctx
 		}
 		ev.ctx, ev.cancel = ctx, cancel
@@ -300,6 +300,12 @@ func (ev *event) over() error {
 	}
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
+	return ev.reason()
+}
+
+// reason gives the cause of the end, which may be some instants behind it. The
+// caller has mu.
+func (ev *event) reason() error {
 	if ev.cause != nil {
 		return ev.cause
 	}
