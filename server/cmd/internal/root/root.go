@@ -59,6 +59,7 @@ func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "kongring",
 		Short:         "Install, check and watch Go plugins of Kong Gateway",
+		Version:       version(),
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -72,6 +73,7 @@ func New() *cobra.Command {
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exit.Misuse("%w; see %s --help", err, cmd.CommandPath())
 	})
+	cmd.SetVersionTemplate("kongring {{.Version}}\n")
 	cmd.SetUsageTemplate(strings.ReplaceAll(cmd.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	cmd.AddCommand(commands()...)
 	return cmd

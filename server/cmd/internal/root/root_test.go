@@ -2,6 +2,7 @@ package root_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/kongring/kongring/server/cmd/internal/exit"
 	"github.com/kongring/kongring/server/cmd/internal/root"
+	"github.com/kongring/kongring/server/wire"
+	"github.com/kongring/kongring/shm"
 )
 
 func run(args ...string) (status int, out, errOut string) {
@@ -35,6 +38,15 @@ func TestHelpAndCompletion(t *testing.T) {
 	}
 	_, out, _ := run("__complete", "top", "--sort", "")
 	require.Contains(t, out, "events\n")
+}
+
+// The version of the two sides is what doctor compares; the command's own is its
+// build's.
+func TestVersion(t *testing.T) {
+	status, out, errOut := run("--version")
+	require.Equal(t, exit.Fine, status)
+	require.Empty(t, errOut)
+	require.Regexp(t, fmt.Sprintf(`^kongring \S+ \(bridge and servers %d\.%d\)\n$`, shm.Version, wire.Version), out)
 }
 
 func TestMistypedCommand(t *testing.T) {
