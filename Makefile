@@ -33,7 +33,7 @@ ARM64_RIGHTS = TestDialDescriptors/as_many_as_can_be_sent
 ARM64_TOOL = TestGeneratedFileIsUpToDate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kong arm64 unit race cover compat fuzz model lint generate build install clean \
+.PHONY: help setup demo test test-kong arm64 unit race cover compat fuzz model lint generate build install deb test-deb clean \
         bench bench-quick bench-ring soak chaos hostile
 
 help: ## list the targets
@@ -132,6 +132,14 @@ install: $(HELPER) ## put the bridge where Kong finds it: PREFIX (/usr/local)
 	install -d $(LUADIR)/kongring
 	install -m 644 luabridge/kongring/*.lua $(LUADIR)/kongring
 	install -m 755 $(HELPER) $(LUADIR)/kongring
+
+deb: ## build the Debian package into .build: bridge, helper, command, units
+	@server/debian/build .build
+
+# Installed in a copy of this machine's files, see server/debian/copy_test.go.
+test-deb: ## the Debian package: the same bytes twice, lintian, installed, used and purged
+	@$(MAKE) --no-print-directory setup PACKAGES="$(PACKAGES) lintian binutils man-db"
+	$(GO) test -v -count=1 ./server/debian
 
 bench: build ## all there is to measure, Go beside Lua and the stock way, with pictures: 12 minutes
 	$(GO) run ./bench/run -picture bench/results
