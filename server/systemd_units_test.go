@@ -82,4 +82,20 @@ func TestUnitsAgreeWithTheServer(t *testing.T) {
 	require.Equal(t, value(service, "User"), value(socket, "SocketUser"))
 	require.Equal(t, value(service, "Group"), value(socket, "SocketGroup"))
 	require.Equal(t, "0660", value(socket, "SocketMode"))
+
+	// What the page has -install write into the handlers is that path too.
+	page, err := os.ReadFile("OPERATING.md")
+	require.NoError(t, err)
+	require.Contains(t, string(page), "my-plugin -install DIR -socket "+strings.ReplaceAll(path, "%i", "my-plugin")+"\n")
+	require.Contains(t, string(page), "\nsystemctl enable --now kongring@my-plugin\n")
+}
+
+// A server that fails is started again for ever, which is not systemd's way
+// unless it is told.
+func TestUnitNeverGivesUp(t *testing.T) {
+	service, err := os.ReadFile("systemd/kongring@.service")
+	require.NoError(t, err)
+	for _, line := range []string{"Type=notify", "Restart=on-failure", "StartLimitIntervalSec=0"} {
+		require.Contains(t, string(service), "\n"+line+"\n")
+	}
 }
