@@ -33,7 +33,7 @@ ARM64_RIGHTS = TestDialDescriptors/as_many_as_can_be_sent
 ARM64_TOOL = TestGeneratedFileIsUpToDate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kong arm64 unit race cover compat fuzz model lint generate build install deb test-deb clean \
+.PHONY: help setup demo test test-kong arm64 unit race cover compat fuzz model lint generate build install deb test-deb containers clean \
         bench bench-quick bench-ring soak chaos hostile
 
 help: ## list the targets
@@ -61,7 +61,7 @@ setup: ## install the Debian packages that are missing, or say which
 demo: setup ## the whole path on this machine, in under a minute; KEEP=1 leaves it running, HOST=kong runs a Kong
 	@$(GO) run ./luabridge/demo $(if $(KEEP),-keep) $(if $(HOST),-host $(HOST))
 
-test: setup lint unit race compat ## everything that CI runs
+test: setup lint unit race compat containers ## everything that CI runs
 
 # Not from the cache: go test does not see which Lua files nginx reads.
 unit: build
@@ -140,6 +140,10 @@ deb: ## build the Debian package into .build: bridge, helper, command, units
 test-deb: ## the Debian package: the same bytes twice, lintian, installed, used and purged
 	@$(MAKE) --no-print-directory setup PACKAGES="$(PACKAGES) lintian binutils man-db"
 	$(GO) test -v -count=1 ./server/debian
+
+# A module of its own, with Kubernetes' types, so that plugins do not require them.
+containers: ## check the manifests for Kubernetes, offline
+	cd server/containers/check && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 bench: build ## all there is to measure, Go beside Lua and the stock way, with pictures: 12 minutes
 	$(GO) run ./bench/run -picture bench/results

@@ -26,6 +26,7 @@ const patience = 30 * time.Second
 var build testbed.Build
 
 func TestMain(m *testing.M) {
+	becomeContained()
 	if err := host.Available(); err != nil {
 		fmt.Println("skipped: ", err)
 		return
