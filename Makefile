@@ -34,7 +34,7 @@ ARM64_TOOL = TestGeneratedFileIsUpToDate
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kong arm64 unit race cover compat fuzz model lint generate build install deb test-deb containers clean \
-        bench bench-quick bench-ring soak chaos hostile
+        bench bench-quick bench-ring bench-start soak chaos hostile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -153,6 +153,9 @@ bench-quick: build ## the same, roughly, in under a minute; OUT=file.json
 
 bench-ring: build ## round trips through the ring beside the machine's own limit
 	$(GO) run ./bench/ring
+
+bench-start: build ## from the start of a plugin server's process to its first event, in milliseconds
+	$(GO) test -run '^$$' -bench ColdStart -benchtime 30x ./server ./luabridge/e2e
 
 soak: build ## full load for HOURS or MINUTES (10) over CARRIER (ring, or socket): memory and counters, with a picture
 	$(GO) run ./bench/soak -over $(or $(CARRIER),ring) -results $(or $(RESULTS),bench/results) \
