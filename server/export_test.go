@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kongring/kongring/ring"
 	"github.com/kongring/kongring/server/wire"
 )
 
@@ -107,3 +108,10 @@ const (
 	MaxStrangersWaiting = maxStrangersWaiting
 	StrangerInterval    = strangerInterval
 )
+
+// NewTap gives a tap of no session.
+func NewTap() *tap { return newTap() }
+
+// Take and Fetch are what both ends of a tap do.
+func (t *tap) Take(fromWorker bool, frame ring.Frame) { t.take(fromWorker, frame) }
+func (t *tap) Fetch() []TraceFrame                    { return t.fetch() }

@@ -20,6 +20,7 @@ import (
 type instance struct {
 	plugin   *plugin
 	key      instanceKey
+	config   []byte // as it came; for traces
 	handlers [len(wire.PhaseNames)]handler
 	profiles [len(wire.PhaseNames)]*profile
 
@@ -78,7 +79,7 @@ func (r *registry) start(ctx context.Context, request *wire.StartInstance) (*ins
 	r.mu.Lock()
 	in, found := r.instances[key]
 	if !found {
-		in = &instance{plugin: p, key: key, started: make(chan struct{})}
+		in = &instance{plugin: p, key: key, config: slices.Clone(request.Config), started: make(chan struct{})}
 		r.instances[key] = in
 	}
 	in.sharers++

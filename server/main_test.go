@@ -19,6 +19,7 @@ var roles = map[string]func(socket string) error{
 	"attach":    playAttach,
 	"crowd":     playCrowd,
 	"inspect":   playInspect,
+	"trace":     playTrace,
 	"plugin":    playPlugin,
 	"faulty":    playFaulty,
 	"pair":      playPair,

@@ -326,6 +326,7 @@ func (r *reader) frame() (ring.Frame, error) {
 			r.buf = frame.Payload
 			c.FramesIn++
 			c.BytesIn += uint64(len(frame.Payload))
+			n.rings.tapped(true, frame)
 			n.rings.claimWorker()
 			n.rings.wakeWriters()
 			return frame, nil

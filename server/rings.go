@@ -26,6 +26,8 @@ type rings struct {
 
 	in *ring.Consumer // owned by the reader role
 
+	tap atomic.Pointer[tap] // gets a copy of each frame; nil unless somebody traces
+
 	mu       sync.Mutex // merges the writers: the ring has one producer
 	out      *ring.Producer
 	shut     bool                // no more access to the memory
@@ -212,6 +214,7 @@ func (r *rings) put(frame []byte, more bool) (bool, error) {
 	}
 	r.counters.FramesOut++
 	r.counters.BytesOut += uint64(len(frame))
+	r.tapped(false, ring.Frame{Payload: frame, More: more})
 	if r.out.ClaimWake() {
 		r.ringWorker()
 	}

@@ -260,6 +260,8 @@ func (s *Server) serveConn(conn *shm.Conn, hello shm.Hello) {
 		if err == nil {
 			_ = conn.Write(text, helloTimeout)
 		}
+	case shm.HelloTrace:
+		s.serveTrace(conn, hello)
 	}
 }
 

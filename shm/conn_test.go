@@ -31,6 +31,7 @@ func TestReadHello(t *testing.T) {
 		"doorbell": shm.HelloDoorbell,
 		"inspect":  shm.HelloInspect,
 		"socket":   shm.HelloAttachSocket,
+		"trace":    shm.HelloTrace,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, peer := rawPair(t)
@@ -66,7 +67,7 @@ func TestReadHelloRefuses(t *testing.T) {
 		{"version", func(h *shm.Hello) { h.Version = 99 }, shm.ErrVersion, "bridge 99.7, server 3.7"},
 		{"app", func(h *shm.Hello) { h.App = 98 }, shm.ErrVersion, "bridge 3.98, server 3.7"},
 		{"no kind", func(h *shm.Hello) { h.Kind = 0 }, shm.ErrHello, "kind 0"},
-		{"unknown kind", func(h *shm.Hello) { h.Kind = 5 }, shm.ErrHello, "kind 5"},
+		{"unknown kind", func(h *shm.Hello) { h.Kind = 6 }, shm.ErrHello, "kind 6"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, peer := rawPair(t)

@@ -459,7 +459,7 @@ func FuzzHello(f *testing.F) {
 			require.EqualValues(t, shm.Magic, h.Magic)
 			require.EqualValues(t, shm.Version, h.Version)
 			require.EqualValues(t, app, h.App)
-			require.Contains(t, []uint32{shm.HelloAttach, shm.HelloDoorbell, shm.HelloInspect, shm.HelloAttachSocket}, h.Kind)
+			require.Contains(t, []uint32{shm.HelloAttach, shm.HelloDoorbell, shm.HelloInspect, shm.HelloAttachSocket, shm.HelloTrace}, h.Kind)
 		}
 	})
 }

@@ -61,7 +61,7 @@ type Hello struct {
 	Worker  uint32    // number of the worker, for logs
 	PID     uint32    // of the worker, for logs: the kernel's word counts
 	CPU     uint32    // the worker runs on, CPUUnknown if it is not pinned
-	Session uint32    // HelloDoorbell: the session that this connection rings
+	Session uint32    // HelloDoorbell, HelloTrace: the session that this connection is about
 	Token   [16]uint8 // HelloDoorbell: as in the welcome of that session
 }
 
@@ -82,6 +82,9 @@ const (
 	// other follows on the connection, both ways, in their own format. There is
 	// no LeaveByte.
 	HelloAttachSocket = 4
+	// HelloTrace asks for a copy of the frames of the session that is named: the
+	// welcome is followed by JSON text, until either side hangs up.
+	HelloTrace = 5
 )
 
 // CPUUnknown says in a hello that the worker is not bound to one CPU.

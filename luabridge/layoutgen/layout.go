@@ -61,6 +61,7 @@ var shmConstants = []constant{
 	{"HelloDoorbell", shm.HelloDoorbell},
 	{"HelloInspect", shm.HelloInspect},
 	{"HelloAttachSocket", shm.HelloAttachSocket},
+	{"HelloTrace", shm.HelloTrace},
 	{"CPUUnknown", shm.CPUUnknown},
 	{"WelcomeOK", shm.WelcomeOK},
 	{"WelcomeVersion", shm.WelcomeVersion},
