@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -153,6 +154,7 @@ func (ev *event) freshPDK() *pdk.PDK {
 // reader role, which is away, or nil.
 func (ev *event) run(r *reader) {
 	ev.reader = r // before the handler can call
+	kong := ev.freshPDK()
 	returned := false
 	defer func() {
 		if returned {
@@ -161,19 +163,19 @@ func (ev *event) run(r *reader) {
 		// The handler panicked, or ended its goroutine by runtime.Goexit: then
 		// recover gives nil and the goroutine ends behind this function.
 		v := recover()
-		// The name finds the line in Kong's log that belongs to this one, which has
-		// the request's id.
-		name := fmt.Sprintf("%d.%d.%d", ev.session.id, ev.slot, ev.generation)
-		text := fmt.Sprintf("%v [event %s]\n%s", v, name, debug.Stack())
-		if v == nil {
-			text = fmt.Sprintf("the handler called runtime.Goexit [event %s]", name)
+		what, stack := panicText(v), ""
+		if v != nil {
+			stack = string(debug.Stack())
 		}
+		// The name finds the line in Kong's log that belongs to this one.
+		name := fmt.Sprintf("%d.%d.%d", ev.session.id, ev.slot, ev.generation)
 		atomic.AddUint64(&ev.session.rings.counters.Panics, 1)
-		ev.session.log.Error("handler panicked", "plugin", ev.instance.plugin.name,
-			"entity", ev.instance.key.entity, "event", name, "phase", wire.PhaseNames[ev.phase], "panic", text)
-		ev.finish(wire.StatusPanic, text)
+		with := append([]any{"plugin", ev.instance.plugin.name, "entity", ev.instance.key.entity, "event", name,
+			"phase", wire.PhaseNames[ev.phase]}, whereabouts(kong, ev.phase)...)
+		ev.session.log.Error("handler panicked", append(with, "panic", what, "stack", stack)...)
+		ev.finish(wire.StatusPanic, strings.TrimSpace(fmt.Sprintf("%s [event %s]\n%s", what, name, stack)))
 	}()
-	ev.instance.handlers[ev.phase](ev.freshPDK())
+	ev.instance.handlers[ev.phase](kong)
 	returned = true
 	ev.finish(wire.StatusOK, "")
 }

@@ -21,6 +21,7 @@ var (
 	allowUIDs   = flagList("allow-uid", "`UID` of one more such user; may be repeated", checkID)
 	carrier     = flag.String("carrier", "auto", "what carries the messages: auto (shared memory where the system grants it,\nelse the socket) or socket; one of `auto|socket`")
 	logLevel    = flag.String("log-level", "", "least `LEVEL` of the server's own lines: debug, info, warn or error")
+	logFormat   = flag.String("log-format", "", "write lines as fields in a `FORMAT`, text or json: the server's own, and what the\nplugin writes by log or log/slog; else as the program has it")
 	watchParent = flag.String("watch-parent", "auto", "whether to end, once another server has the socket or nobody is attached, when the\nprocess that started this one is gone: auto (if it was an nginx), on or off; one\nof `auto|on|off`")
 	dump        = flag.Bool("dump", false, "print what Kong asks of a plugin server, as JSON, and end")
 	onlyPlugin  = flag.String("plugin", "", "`NAME` of the one plugin that counts, of several")
@@ -75,6 +76,9 @@ func parseFlags() {
 	if *watchParent != "auto" && *watchParent != "on" && *watchParent != "off" {
 		misuse(fmt.Sprintf("flag -watch-parent=%s: want auto, on or off", *watchParent))
 	}
+	if *logFormat != "" && logFormats[*logFormat] == nil {
+		misuse(fmt.Sprintf("flag -log-format=%s: want text or json", *logFormat))
+	}
 	if *logLevel != "" {
 		if _, err := levelOf(*logLevel); err != nil {
 			misuse(fmt.Sprintf("flag -log-level=%s: want debug, info, warn or error", *logLevel))
@@ -124,6 +128,9 @@ func flagOptions() (opts []Option) {
 	}
 	if *carrier == "socket" {
 		opts = append(opts, WithCarrier(CarrierSocket))
+	}
+	if *logFormat != "" {
+		opts = append(opts, WithLogFormat(*logFormat))
 	}
 	if *logLevel != "" {
 		opts = append(opts, WithLogLevel(*logLevel))

@@ -254,8 +254,7 @@ func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 	w := attach(t, socket)
 	exit, quick := w.instance("scripted", `{"name":"exit"}`), w.instance("scripted", `{}`)
 	for range 3 {
-		done, body := w.expect(wire.TypeDone, w.event(0, exit))
-		require.Equal(t, uint8(wire.StatusPanic), done.Code)
+		body := w.expectPanic(w.event(0, exit))
 		require.Regexp(t, `^the handler called runtime.Goexit \[event 1\.\d+\.\d+\]$`, text(t, body))
 		w.expect(wire.TypeDone, w.event(1, quick))
 	}

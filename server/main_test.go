@@ -23,6 +23,7 @@ var roles = map[string]func(socket string) error{
 	"plugin":    playPlugin,
 	"faulty":    playFaulty,
 	"pair":      playPair,
+	"talker":    playTalker,
 	"parent":    playParent,
 	"child":     playChild,
 	"no memory": playServerWithoutMemory,

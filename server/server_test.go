@@ -103,8 +103,7 @@ func TestPanicFailsItsEventOnly(t *testing.T) {
 	w := attach(t, socket)
 	in := w.instance("scripted", `{"name":"x"}`)
 	for range 3 {
-		done, body := w.expect(wire.TypeDone, w.event(0, in))
-		require.Equal(t, uint8(wire.StatusPanic), done.Code)
+		body := w.expectPanic(w.event(0, in))
 		text, _, err := msgp.ReadStringBytes(body)
 		require.NoError(t, err)
 		require.Contains(t, text, "boom x")

@@ -52,7 +52,8 @@ func SocketPath(name string) string {
 // 10 seconds. The flag -watch-parent says so for any parent, or for none.
 //
 // The flag -carrier=socket is [WithCarrier] with [CarrierSocket], -log-level is
-// [WithLogLevel], -socket-group is [WithSocketGroup], -allow-user is [WithUser],
+// [WithLogLevel], -log-format is [WithLogFormat] and the same for what the plugin
+// writes by the packages log and log/slog, -socket-group is [WithSocketGroup], -allow-user is [WithUser],
 // -allow-uid is [WithUID], [Systemd] is always on, -plugin leaves one plugin of
 // several. With -dump Run prints what Kong asks for, with -install it writes what
 // Kong loads, with -version it prints the versions, with -check it does what
@@ -66,6 +67,9 @@ func Run(opts ...Option) error {
 			os.Exit(1)
 		}
 		return nil
+	}
+	if *logFormat != "" {
+		tagPlugin(*logFormat) // before its constructor can write a line
 	}
 	s, err := New(opts...)
 	if err != nil {

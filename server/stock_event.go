@@ -80,11 +80,11 @@ func (ev *stockEvent) run() {
 	defer ev.stock.underWay.Add(-1)
 	returned := false
 	defer func() {
-		ev.call.Close()
 		turn := stockTurn{data: msgp.AppendString(nil, "ret")}
 		if !returned {
 			turn = stockTurn{err: ev.panicked(recover())}
 		}
+		ev.call.Close()
 		ev.last(turn, bridge.ErrOver)
 	}()
 	p := pdk.Make(ev.call.Open())
@@ -92,15 +92,13 @@ func (ev *stockEvent) run() {
 	returned = true
 }
 
-// panicked logs a panic with its stack and gives the error for Kong's log.
+// panicked logs a panic with its stack and gives the error for Kong's log, which
+// adds the request's id.
 func (ev *stockEvent) panicked(v any) error {
-	what := fmt.Sprint(v)
-	if v == nil {
-		what = "the handler called runtime.Goexit"
-	}
+	what, stack := panicText(v), debug.Stack()
 	name, phase := ev.instance.plugin.name, wire.PhaseNames[ev.phase]
-	ev.stock.server.options.logger.Error("handler panicked", "plugin", name, "phase", phase,
-		"panic", what+"\n"+string(debug.Stack()))
+	ev.stock.server.options.logger.Error("handler panicked", "plugin", name, "entity", ev.instance.key.entity,
+		"phase", phase, "panic", what, "stack", string(stack))
 	return fmt.Errorf("plugin %s panicked in phase %s: %s", name, phase, what)
 }
 

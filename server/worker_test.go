@@ -307,6 +307,23 @@ func (w *worker) expect(kind uint8, head wire.Head) (wire.Head, []byte) {
 	return got, body
 }
 
+// expectPanic answers what the server asks for its log, with nil, and receives the
+// end of an event whose handler panicked.
+func (w *worker) expectPanic(head wire.Head) []byte {
+	w.t.Helper()
+	for {
+		got, body := w.receive()
+		require.Equal(w.t, head.Slot, got.Slot)
+		require.Equal(w.t, head.Generation, got.Generation)
+		if got.Type == wire.TypeDone {
+			require.Equal(w.t, uint8(wire.StatusPanic), got.Code)
+			return body
+		}
+		require.Equal(w.t, uint8(wire.TypeCall), got.Type)
+		w.answer(head, []byte{0xc0})
+	}
+}
+
 // instance starts an instance and gives its number.
 func (w *worker) instance(plugin, config string) uint32 {
 	w.t.Helper()

@@ -42,15 +42,16 @@ func TestLinesOfAPanic(t *testing.T) {
 	r, err := b.try("/direct", nil, "x-do", "deep", "x-log", "deep")
 	require.NoError(t, err)
 	require.Equal(t, 500, r.status)
-	for phase, rest := range map[string]struct{ method, end string }{
-		"access": {"Access", ""},
-		"log":    {"Log", `, request_id: "[0-9a-f]{32}"`},
+	for phase, rest := range map[string]struct{ method, end, found string }{
+		"access": {"Access", "", "route=d request_id=[0-9a-f]{32} "},
+		"log":    {"Log", `, request_id: "[0-9a-f]{32}"`, "route=d "}, // the variables are gone
 	} {
 		about := `\[error\] .*\[probe\] plugin probe, instance my instance, phase ` + phase + `: failed: `
 		b.logged(about + `boom far down \[event 1\.\d+\.\d+\]\n`)
 		more := `plugin probe, instance my instance, phase ` + phase + `: failed: \(goes on\) `
 		b.logged(`(?s)` + about + `boom.*` + more + `.*main\.\(\*probe\)\.` + rest.method + `\(.*` + rest.end)
-		b.logged(`handler panicked.*plugin=probe entity=[0-9a-f-]{36} event=1\.\d+\.\d+ phase=` + phase)
+		b.logged(`handler panicked.*plugin=probe entity=[0-9a-f-]{36} event=1\.\d+\.\d+ phase=` + phase +
+			` ` + rest.found + `panic="boom far down" stack="goroutine `)
 	}
 }
 
