@@ -37,8 +37,8 @@ var may = map[string][]string{
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 	},
 	"server/cmd": {
-		"server", "server/wire", "server/cmd/...", "shm", "luabridge",
-		"golang.org/x/sys/unix", "golang.org/x/term", "github.com/spf13/cobra",
+		"server", "server/wire", "server/cmd/...", "shm", "ring", "luabridge",
+		"golang.org/x/sys/unix", "golang.org/x/term", "github.com/spf13/cobra", "github.com/tinylib/msgp/msgp",
 	},
 	"server/examples":     {"server", "server/pdk/...", "server/examples/..."},
 	"luabridge":           {},
