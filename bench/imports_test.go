@@ -40,6 +40,10 @@ var may = map[string][]string{
 		"server", "server/wire", "server/cmd/...", "shm", "ring", "luabridge",
 		"golang.org/x/sys/unix", "golang.org/x/term", "github.com/spf13/cobra", "github.com/tinylib/msgp/msgp",
 	},
+	"server/spans": {
+		"server", "server/pdk", "server/pdk/tracecontext",
+		"go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/trace",
+	},
 	"server/examples":     {"server", "server/pdk/...", "server/examples/..."},
 	"luabridge":           {},
 	"luabridge/layoutgen": {"ring", "shm", "server/wire"},
@@ -118,6 +122,14 @@ func TestNobodyImportsBench(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A plugin that does not ask for OpenTelemetry has none of it in its binary.
+func TestPluginsLinkNoOpenTelemetry(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", module+"/server/examples/cmd/hello").Output()
+	require.NoError(t, err)
+	require.Contains(t, string(out), module+"/server\n")
+	require.NotContains(t, string(out), "go.opentelemetry.io")
 }
 
 // unsafe is in files that are named for it, and in layout.go for Offsetof;

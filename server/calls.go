@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -106,6 +107,7 @@ func (ev *event) Exit(c *bridge.Call) {
 	if !ev.state.CompareAndSwap(eventRunning, eventOver) {
 		return
 	}
+	ev.exited = true
 	n := ev.session
 	err := ev.send(wire.TypeExit, wire.StatusOK, c.Method(), c.Args(), "", ev.sessionOver)
 	if errors.Is(err, errTooLong) {
@@ -122,6 +124,20 @@ func (ev *event) LogLevel() int { return ev.session.rings.logLevel() }
 
 // roundTrip sends a CALL and waits for its RETURN, which ev.answer has then.
 func (ev *event) roundTrip(id wire.MethodID, args []byte) error {
+	if ev.span == nil {
+		return ev.trip(id, args)
+	}
+	began := time.Now()
+	err := ev.trip(id, args)
+	name := ""
+	if id != 0 {
+		name = id.String()
+	}
+	ev.span.Call(name, began, err)
+	return err
+}
+
+func (ev *event) trip(id wire.MethodID, args []byte) error {
 	ev.tally.roundTrips++
 	ev.waiting.Store(true)
 	if err := ev.send(wire.TypeCall, wire.StatusOK, id, args, "", ev.over); err != nil {

@@ -38,6 +38,8 @@ type event struct {
 	out    []byte // message under way: room for its head, then posted writes
 	writes int    // in out
 	tally  tally
+	exited bool // the handler answered the client
+	span   Span // nil unless a tracer follows
 
 	state   atomic.Uint32 // eventFree, eventRunning, eventOver
 	waiting atomic.Bool   // a CALL is out and its RETURN is not there
@@ -80,7 +82,7 @@ func newEvent(n *session) *event {
 func (ev *event) begin(in *opened, head wire.Head, body []byte) error {
 	ev.instance, ev.phase = in, head.Code
 	ev.slot, ev.generation = head.Slot, head.Generation
-	ev.reader, ev.stray = nil, false
+	ev.reader, ev.stray, ev.exited = nil, false, false
 	ev.out, ev.writes, ev.tally = ev.out[:wire.HeadSize], 0, tally{}
 	ev.waiting.Store(false)
 	ev.dropped.Store(false)
@@ -173,9 +175,12 @@ func (ev *event) run(r *reader) {
 		with := append([]any{"plugin", ev.instance.plugin.name, "entity", ev.instance.key.entity, "event", name,
 			"phase", wire.PhaseNames[ev.phase]}, whereabouts(kong, ev.phase)...)
 		ev.session.log.Error("handler panicked", append(with, "panic", what, "stack", stack)...)
+		ev.endCalls(what)
 		ev.finish(wire.StatusPanic, strings.TrimSpace(fmt.Sprintf("%s [event %s]\n%s", what, name, stack)))
 	}()
+	ev.beginSpan(kong)
 	ev.instance.handlers[ev.phase](kong)
+	ev.endCalls("")
 	returned = true
 	ev.finish(wire.StatusOK, "")
 }
@@ -183,11 +188,16 @@ func (ev *event) run(r *reader) {
 // maxText bounds the texts that travel in a Done, in bytes.
 const maxText = 8 << 10
 
+// endCalls ends the calls of the handler, which returned or panicked.
+func (ev *event) endCalls(panicked string) {
+	ev.call.Close()
+	ev.endSpan(panicked)
+}
+
 // finish ends the event: the worker is told, unless it knows, and the object
-// becomes free.
+// becomes free. Its calls have ended.
 func (ev *event) finish(status uint8, text string) {
 	n := ev.session
-	ev.call.Close()
 	if ev.state.CompareAndSwap(eventRunning, eventOver) {
 		if status != wire.StatusOK {
 			text = text[:min(len(text), maxText)]
@@ -285,7 +295,11 @@ func (ev *event) Context() context.Context {
 	ev.mu.Lock()
 	defer ev.mu.Unlock()
 	if ev.ctx == nil {
-		ctx, cancel := context.WithCancelCause(ev.session.ctx)
+		parent := ev.session.ctx
+		if ev.span != nil {
+			parent = ev.span.Context(parent)
+		}
+		ctx, cancel := context.WithCancelCause(parent)
 		if ev.state.Load() != eventRunning {
 			cancel(ev.reason())
 			return ctx

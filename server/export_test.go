@@ -115,3 +115,13 @@ func NewTap() *tap { return newTap() }
 // Take and Fetch are what both ends of a tap do.
 func (t *tap) Take(fromWorker bool, frame ring.Frame) { t.take(fromWorker, frame) }
 func (t *tap) Fetch() []TraceFrame                    { return t.fetch() }
+
+// AllocsOfNoTracer gives the allocations of what a server without a tracer does for
+// an event that could have one.
+func AllocsOfNoTracer() float64 {
+	ev := &event{session: &session{server: &Server{}}}
+	return testing.AllocsPerRun(100, func() {
+		ev.beginSpan(nil)
+		ev.endSpan("")
+	})
+}

@@ -25,6 +25,7 @@ type options struct {
 	maxPending   int
 	grace        time.Duration
 	logger       *slog.Logger
+	tracer       Tracer
 	syncWrites   bool
 	noMemo       bool
 	noPrefetch   bool
