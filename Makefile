@@ -120,6 +120,7 @@ lint: ## gofmt, go vet, staticcheck, luacheck
 
 generate: ## write the generated files anew: messages, Lua and C layout, method tables
 	$(GO) generate ./server/... ./luabridge/...
+	$(GO) test -count=1 -run Written ./server/metrics -update
 	cd server/pdk/compat && $(GO) test -count=1 -run Written ./... -update
 
 build: $(HELPER) ## compile the C helper beside the Lua modules, and all Go code

@@ -36,6 +36,10 @@ var may = map[string][]string{
 		"github.com/tinylib/msgp/msgp", "golang.org/x/sys/unix",
 		"github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon",
 	},
+	"server/metrics": {
+		"shm", "server/wire", "github.com/prometheus/client_golang/prometheus",
+		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
+	},
 	"server/cmd": {
 		"server", "server/wire", "server/cmd/...", "shm", "ring", "luabridge",
 		"golang.org/x/sys/unix", "golang.org/x/term", "github.com/spf13/cobra", "github.com/tinylib/msgp/msgp",

@@ -184,6 +184,27 @@ func bind(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	return socket, nil
 }
 
+// ListenFile listens on a Unix socket at path, where nothing may stand yet, for
+// connections that say no hello. It has the mode and, by its number, the group; -1
+// leaves that to the system. Close removes the file. The error wraps
+// syscall.EADDRINUSE where something stands there.
+func ListenFile(path string, mode fs.FileMode, gid int) (*net.UnixListener, error) {
+	if path == "" || path[0] == '@' || len(path) > MaxPath {
+		return nil, fmt.Errorf("listen: %q is no path of a file of 1 to %d bytes", path, MaxPath)
+	}
+	l, err := bind(path, mode)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := settle(path, mode, gid); err != nil {
+		_ = l.Close()
+		_ = os.Remove(path)
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	l.SetUnlinkOnClose(true)
+	return l, nil
+}
+
 // TookOver tells whether a live server listened on the path until Listen, and
 // which: its PID is 0 if it was too busy to be asked.
 func (l *Listener) TookOver() (from Peer, ok bool) { return l.from, l.tookOver }

@@ -91,3 +91,28 @@ func playNoMember(path string) error {
 	}
 	return nil
 }
+
+// A socket for others than workers is its owner's, its group's and its mode's as
+// theirs is, but takes nobody's place.
+func TestListenFile(t *testing.T) {
+	leaktest.Check(t)
+	path := socketPath(t)
+	l, err := shm.ListenFile(path, 0o660, os.Getgid())
+	require.NoError(t, err)
+	info, err := os.Lstat(path)
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeSocket|0o660, info.Mode())
+	require.EqualValues(t, os.Getgid(), info.Sys().(*syscall.Stat_t).Gid)
+	_, err = shm.ListenFile(path, 0o660, -1)
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	require.NoError(t, l.Close())
+	require.NoFileExists(t, path)
+
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	_, err = shm.ListenFile(path, 0o660, -1)
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+	for _, bad := range []string{"", "@abstract", path + string(make([]byte, shm.MaxPath))} {
+		_, err = shm.ListenFile(bad, 0o660, -1)
+		require.ErrorContains(t, err, "is no path of a file")
+	}
+}

@@ -7,7 +7,7 @@ require (
 	github.com/kongring/kongring v0.0.0
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/tools v0.51.0
-	google.golang.org/protobuf v1.33.0
+	google.golang.org/protobuf v1.36.12
 )
 
 require (
