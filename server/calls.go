@@ -9,6 +9,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/kongring/kongring/ring"
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
 )
@@ -33,9 +34,9 @@ func (ev *event) Get(c *bridge.Call) error {
 	key := ev.memo.key(id, args)
 	if k := ev.memo.find(id, key); k != nil {
 		if k.prefetched {
-			ev.tally.prefetchHits++
+			ev.count(id, metrics.Prefetched)
 		} else {
-			ev.tally.memoHits++
+			ev.count(id, metrics.Memo)
 		}
 		c.SetResult(k.value)
 		return nil
@@ -43,7 +44,7 @@ func (ev *event) Get(c *bridge.Call) error {
 	constant := ev.session.constant(id, args)
 	if constant != nil {
 		if value := constant.Load(); value != nil {
-			ev.tally.memoHits++
+			ev.count(id, metrics.Memo)
 			c.SetResult(*value)
 			return nil
 		}
@@ -64,6 +65,12 @@ func (ev *event) Get(c *bridge.Call) error {
 		ev.memo.learn(id, key, result, !ev.session.server.options.noMemo)
 	}
 	return nil
+}
+
+// count counts a call by how it is answered.
+func (ev *event) count(id wire.MethodID, how metrics.Answer) {
+	ev.tally[how]++
+	ev.session.calls.Count(id, how)
 }
 
 // ask makes a round trip.
@@ -92,7 +99,7 @@ func (ev *event) Post(c *bridge.Call) error {
 	if ev.session.server.options.syncWrites {
 		return ev.roundTrip(id, args)
 	}
-	ev.tally.posted++
+	ev.count(id, metrics.Posted)
 	ev.out = binary.LittleEndian.AppendUint16(ev.out, uint16(id))
 	ev.append(args)
 	ev.writes++
@@ -138,7 +145,7 @@ func (ev *event) roundTrip(id wire.MethodID, args []byte) error {
 }
 
 func (ev *event) trip(id wire.MethodID, args []byte) error {
-	ev.tally.roundTrips++
+	ev.count(id, metrics.RoundTrip)
 	ev.waiting.Store(true)
 	if err := ev.send(wire.TypeCall, wire.StatusOK, id, args, "", ev.over); err != nil {
 		ev.stray = true

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
 )
@@ -44,7 +45,7 @@ func (s *slot) occupy(head wire.Head) error {
 		return fmt.Errorf("%w: slot %d begins with generation %d again", errProtocol, head.Slot, head.Generation)
 	}
 	if s.event != nil {
-		s.event.cancelled(errGivenUp)
+		s.event.cancelled(metrics.GivenUp, errGivenUp)
 	}
 	s.generation = head.Generation
 	return nil
@@ -69,15 +70,15 @@ func (r *reader) beginEvent(s *slot, head wire.Head, message []byte) (*event, er
 	ev := s.event
 	in, err := n.instanceFor(head)
 	if err != nil {
-		return nil, r.refuse(head, err)
+		return nil, r.refuse(nil, head, err)
 	}
 	if n.events.Load() >= maxUnfinished {
 		n.rings.counters.Overloads++
-		return nil, r.refuse(head, refused(errBusy, "%d events have not come to their end: that is the limit", maxUnfinished))
+		return nil, r.refuse(in.cell(head.Code), head, refused(errBusy, "%d events have not come to their end: that is the limit", maxUnfinished))
 	}
 	if !in.load.enter(in.plugin, head.Code) {
 		n.rings.counters.Overloads++
-		return nil, r.refuse(head, refused(errBusy, "plugin %s has all %d events under way that it may have in a worker",
+		return nil, r.refuse(in.cell(head.Code), head, refused(errBusy, "plugin %s has all %d events under way that it may have in a worker",
 			in.plugin.name, in.plugin.maxEvents))
 	}
 	if len(message) > wire.HeadSize {
@@ -111,10 +112,11 @@ func phaseName(phase uint8) string {
 	return wire.PhaseNames[phase]
 }
 
-// refuse answers an EVENT that nothing came of.
-func (r *reader) refuse(head wire.Head, why error) error {
+// refuse answers an EVENT that nothing came of. It is counted in a cell, or, where
+// that is nil, among those of no plugin.
+func (r *reader) refuse(c *metrics.Cell, head wire.Head, why error) error {
 	n := r.session
-	n.rings.countRefused()
+	n.rings.countRefused(c, failureOf(why))
 	if err := n.owe(); err != nil {
 		return err
 	}
@@ -180,7 +182,7 @@ func (r *reader) cancel(s *slot, head wire.Head, body []byte) error {
 	if ev.state.Load() != eventRunning {
 		r.session.rings.counters.LateFrames++
 	}
-	ev.cancelled(fmt.Errorf("%w: %s", bridge.ErrOver, text))
+	ev.cancelled(cancelOf(head.Code), fmt.Errorf("%w: %s", bridge.ErrOver, text))
 	if ev == r.serving {
 		r.served = true
 	}

@@ -74,6 +74,15 @@
 // that nginx left behind, stops by itself (parent.go). OPERATING.md is for those
 // who run one.
 //
+// # Figures
+//
+// Each session counts its events by plugin and phase (cells.go), under a lock that
+// it takes at an event's end anyway. [Server.Stats] reads that, and so does
+// [WithMetrics] for Prometheus (metrics.go, observe.go, package metrics), where a
+// session that ends adds its own to the server's, so that no total falls. How long
+// events take costs looks at the clock and is measured only while somebody wants to
+// know (stopwatch.go).
+//
 // # What a plugin may rely on
 //
 // Handlers of one instance run side by side, as with go-pdk. A handler that

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/pdk"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
@@ -31,15 +32,16 @@ type event struct {
 	slot       uint16
 	generation uint32
 	prefetched *prefetch // what the values that came with it answer, or nil
+	began      moment    // by the server's stopwatch
 
 	// Owned by the handler; under call's lock.
 	reader *reader // claim of the goroutine that runs the handler
 	memo   memo
 	out    []byte // message under way: room for its head, then posted writes
 	writes int    // in out
-	tally  tally
-	exited bool // the handler answered the client
-	span   Span // nil unless a tracer follows
+	tally  tally  // calls by how they were answered
+	exited bool   // the handler answered the client
+	span   Span   // nil unless a tracer follows
 
 	state   atomic.Uint32 // eventFree, eventRunning, eventOver
 	waiting atomic.Bool   // a CALL is out and its RETURN is not there
@@ -58,9 +60,7 @@ type event struct {
 }
 
 // tally counts how an event's calls were answered.
-type tally struct {
-	posted, roundTrips, memoHits, prefetchHits uint64
-}
+type tally [metrics.Answers]uint64
 
 const (
 	eventFree    = iota // no handler uses the object
@@ -80,7 +80,7 @@ func newEvent(n *session) *event {
 // begin starts the event's life. It gives an error that ends the session when
 // the values that came with it make no sense.
 func (ev *event) begin(in *opened, head wire.Head, body []byte) error {
-	ev.instance, ev.phase = in, head.Code
+	ev.instance, ev.phase, ev.began = in, head.Code, ev.session.server.stopwatch.now()
 	ev.slot, ev.generation = head.Slot, head.Generation
 	ev.reader, ev.stray, ev.exited = nil, false, false
 	ev.out, ev.writes, ev.tally = ev.out[:wire.HeadSize], 0, tally{}
@@ -172,6 +172,7 @@ func (ev *event) run(r *reader) {
 		// The name finds the line in Kong's log that belongs to this one.
 		name := fmt.Sprintf("%d.%d.%d", ev.session.id, ev.slot, ev.generation)
 		atomic.AddUint64(&ev.session.rings.counters.Panics, 1)
+		ev.session.rings.countFailed(ev.instance.cell(ev.phase), metrics.Panic)
 		with := append([]any{"plugin", ev.instance.plugin.name, "entity", ev.instance.key.entity, "event", name,
 			"phase", wire.PhaseNames[ev.phase]}, whereabouts(kong, ev.phase)...)
 		ev.session.log.Error("handler panicked", append(with, "panic", what, "stack", stack)...)
@@ -203,8 +204,11 @@ func (ev *event) finish(status uint8, text string) {
 			text = text[:min(len(text), maxText)]
 		}
 		err := ev.send(wire.TypeDone, status, 0, nil, text, ev.unwanted)
-		if err != nil && !errors.Is(err, errGivenUp) && !n.ended.Load() {
-			n.end(err)
+		if err != nil && !errors.Is(err, errGivenUp) {
+			n.rings.countFailed(ev.instance.cell(ev.phase), metrics.Lost)
+			if !n.ended.Load() {
+				n.end(err)
+			}
 		}
 	}
 	if p := ev.instance.profiles[ev.phase]; !n.server.options.noPrefetch && !ev.instance.plugin.noPrefetch {
@@ -268,8 +272,9 @@ func (ev *event) append(args []byte) {
 
 // cancelled takes in that the worker gave the event up. It is called by the
 // reader.
-func (ev *event) cancelled(cause error) {
+func (ev *event) cancelled(how metrics.Failure, cause error) {
 	if ev.state.CompareAndSwap(eventRunning, eventOver) {
+		ev.session.rings.countFailed(ev.instance.cell(ev.phase), how)
 		ev.end(cause)
 		ev.wake.wake()
 	} else if ev.state.Load() == eventOver {

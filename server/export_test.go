@@ -81,6 +81,12 @@ var (
 	StatusOf                                 = statusOf
 )
 
+// Metered tells whether the server counts for metrics.
+func (s *Server) Metered() bool { return s.metered() }
+
+// Timed tells whether events are measured.
+func (s *Server) Timed() bool { return s.stopwatch.now() != 0 }
+
 // TryStart starts an instance for nobody.
 func (s *Server) TryStart(request *wire.StartInstance) error {
 	in, err := s.registry.start(context.Background(), request)

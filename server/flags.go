@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+
+	"github.com/kongring/kongring/server/metrics"
 )
 
 // The flags of a plugin binary. They stand in flag.CommandLine, like go-pdk's,
@@ -23,6 +25,8 @@ var (
 	logLevel    = flag.String("log-level", "", "least `LEVEL` of the server's own lines: debug, info, warn or error")
 	logFormat   = flag.String("log-format", "", "write lines as fields in a `FORMAT`, text or json: the server's own, and what the\nplugin writes by log or log/slog; else as the program has it")
 	watchParent = flag.String("watch-parent", "auto", "whether to end, once another server has the socket or nobody is attached, when the\nprocess that started this one is gone: auto (if it was an nginx), on or off; one\nof `auto|on|off`")
+	metricsAt   = flag.String("metrics", "", "show metrics to Prometheus at `ADDR`: HOST:PORT, or unix:PATH for a Unix socket")
+	withPprof   = flag.Bool("metrics-pprof", false, "with -metrics, show profiles of the process at /debug/pprof/")
 	dump        = flag.Bool("dump", false, "print what Kong asks of a plugin server, as JSON, and end")
 	onlyPlugin  = flag.String("plugin", "", "`NAME` of the one plugin that counts, of several")
 	installDir  = flag.String("install", "", "write the modules that Kong loads below the folder `DIR`, and end")
@@ -79,6 +83,13 @@ func parseFlags() {
 	if *logFormat != "" && logFormats[*logFormat] == nil {
 		misuse(fmt.Sprintf("flag -log-format=%s: want text or json", *logFormat))
 	}
+	if *metricsAt != "" {
+		if _, _, err := metrics.ParseAddress(*metricsAt); err != nil {
+			misuse(fmt.Sprintf("flag -metrics=%s: want HOST:PORT or unix:PATH", *metricsAt))
+		}
+	} else if *withPprof {
+		misuse("flag -metrics-pprof: it wants -metrics as well")
+	}
 	if *logLevel != "" {
 		if _, err := levelOf(*logLevel); err != nil {
 			misuse(fmt.Sprintf("flag -log-level=%s: want debug, info, warn or error", *logLevel))
@@ -134,6 +145,12 @@ func flagOptions() (opts []Option) {
 	}
 	if *logLevel != "" {
 		opts = append(opts, WithLogLevel(*logLevel))
+	}
+	if *metricsAt != "" {
+		opts = append(opts, WithMetrics(*metricsAt))
+	}
+	if *withPprof {
+		opts = append(opts, WithMetricsPprof())
 	}
 	if *onlyPlugin != "" {
 		opts = append(opts, only(*onlyPlugin))

@@ -67,7 +67,7 @@ func TestHelp(t *testing.T) {
 		require.Equal(t, 2, status)
 		require.Empty(t, out)
 		for _, name := range []string{"allow-uid", "allow-user", "carrier", "check", "dump", "help", "install", "kong-prefix",
-			"log-format", "log-level", "plugin", "socket", "socket-group", "version", "watch-parent"} {
+			"log-format", "log-level", "metrics", "metrics-pprof", "plugin", "socket", "socket-group", "version", "watch-parent"} {
 			require.Contains(t, text, "\n  -"+name)
 		}
 		require.Contains(t, text, "pair -install DIR")

@@ -7,12 +7,13 @@ import (
 	"github.com/kongring/kongring/server/wire"
 )
 
-// load is what one worker has under way of one plugin. Each worker has its own,
-// so that neither a plugin that blocks nor a worker with much traffic takes the
-// room of another.
+// load is what one worker has under way of one plugin, and had. Each worker has
+// its own, so that neither a plugin that blocks nor a worker with much traffic
+// takes the room of another.
 type load struct {
 	requests atomic.Int32 // events that a client waits for
 	logs     atomic.Int32 // events of the log phase
+	cells    cells        // guarded by the lock of the session's rings
 }
 
 // maxEvents is how many events a client may wait for, of a plugin in a worker:

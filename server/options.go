@@ -33,7 +33,10 @@ type options struct {
 	bounds       prefetchBounds
 	carrier      Carrier
 	systemd      bool
-	alone        time.Duration // how long a server without parent and workers stays
+	metricsPprof bool
+
+	metricsNetwork, metricsAddress string        // no metrics where empty
+	alone                          time.Duration // how long a server without parent and workers stays
 }
 
 func defaults() options {

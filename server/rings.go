@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kongring/kongring/ring"
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/wire"
 	"github.com/kongring/kongring/shm"
 )
@@ -34,6 +35,7 @@ type rings struct {
 	doorbell doorbell            // rings the other end; nil until it opened one
 	waiting  map[waiter]struct{} // writers that wait for room
 	starved  atomic.Int32        // len(waiting), for a look without the lock
+	nowhere  metrics.Cell        // events that were refused before they had a plugin; guarded by mu, like the cells of the session
 }
 
 // bell is what the reader sleeps on: a [shm.Bell], or a localBell. Its methods
@@ -223,25 +225,49 @@ func (r *rings) put(frame []byte, more bool) (bool, error) {
 
 // count adds up an event that has ended.
 func (r *rings) count(ev *event) {
+	took, timed := ev.began.since()
+	cell := ev.instance.cell(ev.phase)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	cell.Events++
+	for how, n := range ev.tally {
+		cell.Calls[how] += n
+	}
+	wasted := uint64(0)
+	if ev.prefetched != nil {
+		wasted = ev.memo.unused()
+	}
+	cell.Wasted += wasted
+	if timed {
+		cell.Latency.Count(took)
+	}
 	if r.shut {
 		return
 	}
 	c := r.counters
 	c.EventsDone++
-	c.Posted += ev.tally.posted
-	c.RoundTrips += ev.tally.roundTrips
-	c.MemoHits += ev.tally.memoHits
-	c.PrefetchHits += ev.tally.prefetchHits
-	if ev.prefetched != nil {
-		c.Wasted += ev.memo.unused()
-	}
+	c.Posted += ev.tally[metrics.Posted]
+	c.RoundTrips += ev.tally[metrics.RoundTrip]
+	c.MemoHits += ev.tally[metrics.Memo]
+	c.PrefetchHits += ev.tally[metrics.Prefetched]
+	c.Wasted += wasted
 }
 
-// countRefused adds up an event that nothing came of.
-func (r *rings) countRefused() {
+// countFailed counts an event that ends badly in its cell.
+func (r *rings) countFailed(c *metrics.Cell, how metrics.Failure) {
 	r.mu.Lock()
+	c.Failed[how]++
+	r.mu.Unlock()
+}
+
+// countRefused adds up an event that nothing came of, in its cell or, where that
+// is nil, in nowhere.
+func (r *rings) countRefused(c *metrics.Cell, why metrics.Failure) {
+	r.mu.Lock()
+	if c == nil {
+		c = &r.nowhere
+	}
+	c.Failed[why]++
 	r.counters.EventsDone++
 	r.mu.Unlock()
 }

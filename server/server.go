@@ -33,7 +33,10 @@ type Server struct {
 	registry *registry
 	stock    *stock
 	counters serverCounters
+	ended    ended
 	master   int // of the Kong that started this process, 0 if none did
+
+	stopwatch stopwatch
 
 	pending   chan struct{} // one token for each connection before its hello is read
 	strangers *strangers
@@ -50,6 +53,7 @@ type Server struct {
 	sessions map[uint32]*session
 	conns    map[*shm.Conn]struct{} // connections of no session
 	lastID   uint32
+	begun    begun
 	closed   bool
 }
 
@@ -57,9 +61,10 @@ type Server struct {
 type serverCounters struct {
 	sessionsBegun  atomic.Uint64
 	sessionsFailed atomic.Uint64
+	damaged        atomic.Uint64 // of sessionsFailed: the worker broke a rule
 	refused        atomic.Uint64
-	crowded        atomic.Uint64 // of refused: too many were there that had not said hello
-	denied         atomic.Uint64
+	crowded        atomic.Uint64 // of refused, of users that may attach: too many were there that had not said hello
+	denied         atomic.Uint64 // of refused: the user may not attach
 }
 
 // New makes a server. It needs a socket path and at least one plugin.
@@ -85,6 +90,9 @@ func New(opts ...Option) (*Server, error) {
 		sessions:  map[uint32]*session{},
 		conns:     map[*shm.Conn]struct{}{},
 	}
+	if s.metered() {
+		s.stopwatch.watchers.Add(1)
+	}
 	s.stock = newStock(s)
 	return s, nil
 }
@@ -99,10 +107,26 @@ func New(opts ...Option) (*Server, error) {
 // that attach from then on find this one, and the other goes on with those that
 // it has, until it is stopped.
 func (s *Server) Serve(ctx context.Context) error {
-	listener, err := s.listen()
+	shown, inUse, err := s.claimMetrics()
 	if err != nil {
 		return err
 	}
+	listener, err := s.listen()
+	if err == nil && inUse != nil {
+		if _, ok := listener.TookOver(); ok {
+			s.options.logger.Warn("metrics wait until the server before this one has ended", "reason", inUse)
+		} else {
+			_ = listener.Close()
+			err = inUse
+		}
+	}
+	if err != nil {
+		if shown != nil {
+			_ = shown.Close()
+		}
+		return err
+	}
+	defer s.export(shown).end()
 	s.probeMemory()
 
 	s.mu.Lock()
@@ -166,7 +190,9 @@ func (s *Server) admit(conn *shm.Conn) {
 			s.crowd.Store(false)
 		}
 	default:
-		s.counters.crowded.Add(1)
+		if waiting == s.pending {
+			s.counters.crowded.Add(1)
+		}
 		const reason = "too many connections wait to say hello"
 		if waiting != s.pending || !s.crowd.Swap(true) { // one line, however many there are
 			s.noteRefusal(conn, reason)
@@ -262,6 +288,8 @@ func (s *Server) serveConn(conn *shm.Conn, hello shm.Hello) {
 		}
 	case shm.HelloTrace:
 		s.serveTrace(conn, hello)
+	case shm.HelloWatch:
+		s.serveWatcher(conn)
 	}
 }
 
@@ -297,6 +325,7 @@ func (s *Server) addSession(conn *shm.Conn, hello shm.Hello) (*session, error) {
 	}
 	s.lastID = session.id
 	s.counters.sessionsBegun.Add(1)
+	s.begun.note(session)
 	s.sessions[session.id] = session
 	return session, nil
 }

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/kongring/kongring/ring"
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
 	"github.com/kongring/kongring/shm"
@@ -37,7 +39,8 @@ type session struct {
 	log    *slog.Logger
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
-	near   []int // processors that the reader is bound to, or none
+	near   []int          // processors that the reader is bound to, or none
+	calls  *metrics.Calls // nil without metrics
 
 	role    atomic.Uint64 // see reader.go
 	retired chan struct{} // closed when nobody will have the role again
@@ -64,6 +67,9 @@ type session struct {
 	owed      atomic.Int32   // replies that wait for their instance or for room in the ring
 	failed    error          // why the session ended; written before ctx ends
 	closed    bool           // no goroutine may join open any more
+
+	seen   seen // guarded by the lock of the server's ended
+	folded bool // likewise: its counters are among ended
 }
 
 // opened is an instance in the hands of one session.
@@ -93,7 +99,7 @@ func newSession(s *Server, id uint32, conn *shm.Conn, hello shm.Hello) (*session
 	ctx, cancel := context.WithCancelCause(context.Background())
 	n := &session{
 		server: s, id: id, conn: conn, hello: hello, rings: rings,
-		ctx: ctx, cancel: cancel,
+		ctx: ctx, cancel: cancel, calls: s.newCalls(),
 		instances: map[uint32]*opened{}, loads: map[*plugin]*load{},
 		retired: make(chan struct{}), stir: make(chan struct{}, 1),
 		log: s.options.logger.With("session", id, "worker", hello.Worker, "pid", conn.Peer.PID),
@@ -146,6 +152,7 @@ func (n *session) run() {
 	n.mu.Unlock()
 	n.open.Wait()
 	n.releaseInstances()
+	n.fold()
 	if err := n.rings.close(); err != nil {
 		n.log.Error("close segment", "error", err)
 	}
@@ -182,6 +189,9 @@ func (n *session) end(cause error) {
 	if errors.Is(cause, errHangUp) || errors.Is(cause, shm.ErrClosed) {
 		n.log.Info("session ended", "cause", cause)
 	} else {
+		if errors.Is(cause, errProtocol) || errors.Is(cause, ring.ErrCorrupt) {
+			n.server.counters.damaged.Add(1)
+		}
 		n.server.counters.sessionsFailed.Add(1)
 		n.log.Error("session closed", "cause", cause)
 	}

@@ -53,7 +53,8 @@ func SocketPath(name string) string {
 //
 // The flag -carrier=socket is [WithCarrier] with [CarrierSocket], -log-level is
 // [WithLogLevel], -log-format is [WithLogFormat] and the same for what the plugin
-// writes by the packages log and log/slog, -socket-group is [WithSocketGroup], -allow-user is [WithUser],
+// writes by the packages log and log/slog, -metrics is [WithMetrics], -metrics-pprof
+// is [WithMetricsPprof], -socket-group is [WithSocketGroup], -allow-user is [WithUser],
 // -allow-uid is [WithUID], [Systemd] is always on, -plugin leaves one plugin of
 // several. With -dump Run prints what Kong asks for, with -install it writes what
 // Kong loads, with -version it prints the versions, with -check it does what

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/shm"
 )
@@ -34,7 +35,8 @@ type stock struct {
 	cancel context.CancelCauseFunc
 	time   time.Duration // how long an event waits for either side
 
-	underWay atomic.Int64 // handlers that run, and requests without their answer
+	underWay atomic.Int64   // handlers that run, and requests without their answer
+	calls    *metrics.Calls // nil without metrics
 
 	mu           sync.Mutex
 	conns        int
@@ -43,15 +45,22 @@ type stock struct {
 	lastEvent    uint64
 	lastInstance uint64
 	closed       bool
+	cells        map[*plugin]*cells
+	nowhere      metrics.Cell // events that were refused before they had a plugin
 }
 
 func newStock(s *Server) *stock {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &stock{
-		server: s, ctx: ctx, cancel: cancel, time: stockTime,
+	k := &stock{
+		server: s, ctx: ctx, cancel: cancel, time: stockTime, calls: s.newCalls(),
 		events: map[uint64]*stockEvent{}, instances: map[uint64]*stockInstance{},
 		lastEvent: firstStockID(), lastInstance: firstStockID(),
+		cells: map[*plugin]*cells{},
 	}
+	for _, p := range s.options.plugins {
+		k.cells[p] = new(cells)
+	}
+	return k
 }
 
 // firstStockID is where a process starts to count. Kong hears of a restart with

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/pdk"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/wire"
@@ -32,6 +33,8 @@ type stockEvent struct {
 	asking atomic.Bool // a PDK call is out
 	over   atomic.Bool // the last turn was said, or will not be heard
 	memo   memo        // owned by the handler; under call's lock
+	tally  tally       // calls by how they were answered; likewise
+	began  moment      // by the server's stopwatch
 }
 
 // stockTurn is what the handler wants: a PDK call, or the end.
@@ -51,18 +54,24 @@ func (k *stock) newEvent(in *instance, phase uint8) (*stockEvent, error) {
 	ev := &stockEvent{
 		stock: k, instance: in, phase: phase,
 		turns: make(chan stockTurn, 1), answers: make(chan stockAnswer, 1),
+		began: k.server.stopwatch.now(),
 	}
 	ev.call.Init(ev)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed || k.server.draining() {
+		k.nowhere.Failed[metrics.Shutdown]++
 		return nil, errStops
 	}
 	if len(k.events) >= maxStockEvents {
+		k.cell(ev).Failed[metrics.Busy]++
 		return nil, fmt.Errorf("%d events are under way: that is the limit", maxStockEvents)
 	}
 	ev.ctx, ev.cancel = context.WithCancelCause(k.ctx)
 	ev.timer = time.AfterFunc(k.time, func() {
+		if !ev.over.Swap(true) {
+			k.countFailed(ev, metrics.Deadline)
+		}
 		ev.end(fmt.Errorf("%w: nothing was heard for %v", bridge.ErrOver, k.time))
 	})
 	k.lastEvent++
@@ -85,6 +94,7 @@ func (ev *stockEvent) run() {
 			turn = stockTurn{err: ev.panicked(recover())}
 		}
 		ev.call.Close()
+		ev.stock.count(ev)
 		ev.last(turn, bridge.ErrOver)
 	}()
 	p := pdk.Make(ev.call.Open())
@@ -96,6 +106,7 @@ func (ev *stockEvent) run() {
 // adds the request's id.
 func (ev *stockEvent) panicked(v any) error {
 	what, stack := panicText(v), debug.Stack()
+	ev.stock.countFailed(ev, metrics.Panic)
 	name, phase := ev.instance.plugin.name, wire.PhaseNames[ev.phase]
 	ev.stock.server.options.logger.Error("handler panicked", "plugin", name, "entity", ev.instance.key.entity,
 		"phase", phase, "panic", what, "stack", string(stack))
@@ -136,6 +147,9 @@ func (ev *stockEvent) next(gone <-chan struct{}) ([]byte, error) {
 		return turn.data, turn.err
 	case <-ev.ctx.Done():
 	case <-gone:
+		if !ev.over.Swap(true) {
+			ev.stock.countFailed(ev, metrics.Lost)
+		}
 		ev.end(errHungUp)
 	}
 	select {
@@ -182,6 +196,7 @@ func (ev *stockEvent) ask(c *bridge.Call) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	ev.countCall(c.Method(), metrics.RoundTrip)
 	ev.timer.Reset(ev.stock.time)
 	ev.asking.Store(true)
 	select {
@@ -212,6 +227,7 @@ func (ev *stockEvent) Get(c *bridge.Call) error {
 	key := ev.memo.key(id, c.Args())
 	if remember {
 		if k := ev.memo.find(id, key); k != nil {
+			ev.countCall(id, metrics.Memo)
 			c.SetResult(k.value)
 			return nil
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/wire"
 )
 
@@ -137,13 +138,16 @@ func (k *stock) handleEvent(request *stockRequest, gone <-chan struct{}) ([]byte
 	}
 	in := k.instanceByID(id)
 	if in == nil {
+		k.countRefused(metrics.NoInstance)
 		return nil, noStockInstance(id)
 	}
 	phase := slices.Index(wire.PhaseNames[:], string(name))
 	if phase <= 0 || in.handlers[phase] == nil {
+		k.countRefused(metrics.NoPhase)
 		return nil, refused(errNoPhase, "undefined method %s on plugin %s", name, in.plugin.name)
 	}
 	if request.elsewhere {
+		k.countRefused(metrics.Shutdown)
 		return nil, noStockInstance(id)
 	}
 	ev, err := k.newEvent(in.instance, uint8(phase))

@@ -21,6 +21,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/kongring/kongring/server"
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/pdk"
 	"github.com/kongring/kongring/server/pdk/bridge"
 	"github.com/kongring/kongring/server/pdk/client"
@@ -470,6 +471,7 @@ func TestStockEventTime(t *testing.T) {
 	}))
 	s.SetStockTime(50 * time.Millisecond)
 	k := newStockKong(t, socket)
+	watch(t, socket)
 	step := k.handle(k.instance("scripted", `{}`))
 	require.Equal(t, "kong.request.get_path", step.method)
 	err := <-errs // no step comes
@@ -482,6 +484,19 @@ func TestStockEventTime(t *testing.T) {
 	_, text = k.call("HandleEvent", table{"InstanceId": k.instance("scripted", `{"name":"slow"}`), "EventName": "access"})
 	require.Contains(t, text, "nothing was heard for 50ms")
 	require.ErrorIs(t, <-errs, bridge.ErrOver)
+
+	_, text = k.call("HandleEvent", table{"InstanceId": k.instance("scripted", `{}`), "EventName": "log"})
+	require.Contains(t, text, "undefined method log")
+	require.Eventually(t, func() bool { return s.Stats().Stock.UnderWay == 0 }, patience, time.Millisecond)
+	stats := s.Stats().Stock
+	require.Len(t, stats.Events, 1)
+	row := stats.Events[0]
+	require.Equal(t, []string{"scripted", "access"}, []string{row.Plugin, row.Phase})
+	require.EqualValues(t, 2, row.Events)
+	require.EqualValues(t, 2, row.Failed[metrics.Deadline])
+	require.EqualValues(t, 1, row.Calls[metrics.RoundTrip])
+	require.EqualValues(t, 2, row.Latency.Total())
+	require.Positive(t, stats.Connections)
 }
 
 func TestStockHangUp(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 	"github.com/kongring/kongring/shm"
 )
 
-// watch traces the session of a worker until the test ends.
-func watch(t testing.TB, socket string, w *worker) *server.Tracing {
+// follow traces the session of a worker until the test ends.
+func follow(t testing.TB, socket string, w *worker) *server.Tracing {
 	t.Helper()
 	trace, err := server.Trace(socket, w.a.Welcome.Session, patience)
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestTrace(t *testing.T) {
 			}
 			require.NoError(t, w.sendFrame(golden.Read("start"), false))
 			hear()
-			trace := watch(t, socket, w)
+			trace := follow(t, socket, w)
 			require.Equal(t, carrier, trace.Start.Carrier)
 			require.Len(t, trace.Start.Instances, 1)
 			in := trace.Start.Instances[0]
@@ -91,7 +91,7 @@ func TestTrace(t *testing.T) {
 func TestTraceRefusals(t *testing.T) {
 	s, socket := start(t, obedient())
 	w := attach(t, socket)
-	first := watch(t, socket, w)
+	first := follow(t, socket, w)
 	_, err := server.Trace(socket, w.a.Welcome.Session, patience)
 	require.ErrorIs(t, err, shm.ErrRefused)
 	require.ErrorContains(t, err, "session 1 is traced already")
@@ -154,7 +154,7 @@ func TestTraceThatIsNotRead(t *testing.T) {
 	_, socket := start(t, obedient())
 	w := attach(t, socket)
 	calls := w.instance("scripted", `{"name":"calls"}`)
-	watch(t, socket, w)
+	follow(t, socket, w)
 	for range 2000 { // many more than the connection holds
 		w.oneEvent(0, calls)
 	}
@@ -164,7 +164,7 @@ func TestTraceThatIsNotRead(t *testing.T) {
 func TestTraceOfAServerThatStops(t *testing.T) {
 	s, socket := start(t, obedient())
 	w := attach(t, socket)
-	trace := watch(t, socket, w)
+	trace := follow(t, socket, w)
 	require.NoError(t, s.Close())
 	late := time.AfterFunc(patience, func() { _ = trace.Close() })
 	defer late.Stop()

@@ -123,7 +123,7 @@ func (c *Conn) ReadHello(app uint32, timeout time.Duration) (Hello, error) {
 	switch {
 	case h.Magic != Magic:
 		return h, fmt.Errorf("%w: magic %#x, want %#x", ErrHello, h.Magic, Magic)
-	case h.Kind < HelloAttach || h.Kind > HelloTrace:
+	case h.Kind < HelloAttach || h.Kind > HelloWatch:
 		return h, fmt.Errorf("%w: kind %d", ErrHello, h.Kind)
 	}
 	return h, nil

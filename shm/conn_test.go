@@ -32,6 +32,7 @@ func TestReadHello(t *testing.T) {
 		"inspect":  shm.HelloInspect,
 		"socket":   shm.HelloAttachSocket,
 		"trace":    shm.HelloTrace,
+		"watch":    shm.HelloWatch,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, peer := rawPair(t)

@@ -428,7 +428,7 @@ func headerOf(b []byte) shm.Header {
 // Whatever comes first on a connection, ReadHello refuses it or it is a whole
 // hello of this version.
 func FuzzHello(f *testing.F) {
-	for kind := range uint32(5) {
+	for kind := range uint32(6) {
 		f.Add(wire(&shm.Hello{Magic: shm.Magic, Version: shm.Version, App: app, Kind: kind}))
 	}
 	f.Add(wire(&shm.Hello{Magic: shm.Magic, Version: shm.Version + 1, App: app}))
@@ -459,7 +459,7 @@ func FuzzHello(f *testing.F) {
 			require.EqualValues(t, shm.Magic, h.Magic)
 			require.EqualValues(t, shm.Version, h.Version)
 			require.EqualValues(t, app, h.App)
-			require.Contains(t, []uint32{shm.HelloAttach, shm.HelloDoorbell, shm.HelloInspect, shm.HelloAttachSocket, shm.HelloTrace}, h.Kind)
+			require.Contains(t, []uint32{shm.HelloAttach, shm.HelloDoorbell, shm.HelloInspect, shm.HelloAttachSocket, shm.HelloTrace, shm.HelloWatch}, h.Kind)
 		}
 	})
 }

@@ -85,6 +85,10 @@ const (
 	// HelloTrace asks for a copy of the frames of the session that is named: the
 	// welcome is followed by JSON text, until either side hangs up.
 	HelloTrace = 5
+	// HelloWatch says that somebody looks at the server's figures for as long as
+	// the connection stays open: those that cost something are kept meanwhile. A
+	// welcome is all that comes back.
+	HelloWatch = 6
 )
 
 // CPUUnknown says in a hello that the worker is not bound to one CPU.

@@ -62,6 +62,7 @@ var shmConstants = []constant{
 	{"HelloInspect", shm.HelloInspect},
 	{"HelloAttachSocket", shm.HelloAttachSocket},
 	{"HelloTrace", shm.HelloTrace},
+	{"HelloWatch", shm.HelloWatch},
 	{"CPUUnknown", shm.CPUUnknown},
 	{"WelcomeOK", shm.WelcomeOK},
 	{"WelcomeVersion", shm.WelcomeVersion},
