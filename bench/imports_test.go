@@ -41,7 +41,7 @@ var may = map[string][]string{
 		"github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp",
 	},
 	"server/cmd": {
-		"server", "server/wire", "server/cmd/...", "shm", "ring", "luabridge",
+		"server", "server/metrics", "server/wire", "server/cmd/...", "shm", "ring", "luabridge",
 		"golang.org/x/sys/unix", "golang.org/x/term", "github.com/spf13/cobra", "github.com/tinylib/msgp/msgp",
 	},
 	"server/spans": {

@@ -73,7 +73,7 @@ func TestReadme(t *testing.T) {
 }
 
 var (
-	numbers = regexp.MustCompile(`-?\d+(\.\d+)?(e[+-]\d+)?[kM]?|null|-\s`)
+	numbers = regexp.MustCompile(`-?\d+(\.\d+)?(e[+-]\d+)?[kMum]?|null|-\s`)
 	spaces  = regexp.MustCompile(` +`)
 	machine = regexp.MustCompile(`(?m)^(ok|note|warning) +(proc|seccomp|affinity|quota|idle|workers|files|memory) .*\n( +fix: .*\n)?`)
 )

@@ -9,57 +9,50 @@ import (
 	"github.com/kongring/kongring/server/cmd/internal/exit"
 )
 
-// orders are the values of --sort, by the columns of the table.
-var orders = []string{"server", "events", "calls", "prefetch", "spins", "bells", "sleeps", "errors", "open"}
+// byServer is the order by server, worker, plugin and phase.
+const byServer = "server"
 
-// order sorts rows: by server and worker, or the largest first.
-func order(all []row, by string) {
-	slices.SortStableFunc(all, func(a, b row) int {
-		if d := cmp.Compare(b.figure(by), a.figure(by)); d != 0 {
-			return d
+// orders are the values of --sort that a table knows.
+func (t table) orders() []string {
+	names := []string{byServer}
+	for _, c := range t.columns {
+		if c.name != "" {
+			names = append(names, c.name)
 		}
-		return cmp.Or(cmp.Compare(a.Socket, b.Socket), cmp.Compare(a.Worker, b.Worker), cmp.Compare(a.Session, b.Session))
-	})
+	}
+	return names
 }
 
-// figure is what a row is sorted by; unknown ones come last.
-func (r row) figure(by string) float64 {
-	known := func(p *float64) float64 {
-		if p == nil {
-			return -1
+// order sorts rows: by server, or the largest figure first, unknown ones last.
+func (t table) order(all []row, by string) {
+	figure := func(row) float64 { return 0 }
+	for _, c := range t.columns {
+		if c.name == by && c.figure != nil {
+			figure = func(r row) float64 {
+				if n := c.figure(r); n != nil {
+					return *n
+				}
+				return -1
+			}
 		}
-		return *p
 	}
-	switch by {
-	case "events":
-		return known(r.Events)
-	case "calls":
-		return known(r.Calls)
-	case "prefetch":
-		return known(r.Prefetch)
-	case "spins":
-		return known(r.Spins)
-	case "bells":
-		return known(r.Doorbells)
-	case "sleeps":
-		return known(r.Sleeps)
-	case "errors":
-		return r.Errors
-	case "open":
-		return r.Open
-	}
-	return 0
+	slices.SortStableFunc(all, func(a, b row) int {
+		return cmp.Or(
+			cmp.Compare(figure(b), figure(a)), cmp.Compare(a.Socket, b.Socket),
+			cmp.Compare(a.Worker, b.Worker), cmp.Compare(a.Session, b.Session),
+		)
+	})
 }
 
 // filter is one NAME=VALUE that a row has to fit.
 type filter struct{ name, value string }
 
-// readFilters reads the values of --filter.
-func readFilters(texts []string) (all []filter, err error) {
+// filters reads the values of --filter.
+func (t table) filters(texts []string) (all []filter, err error) {
 	for _, text := range texts {
 		name, value, found := strings.Cut(text, "=")
-		if _, known := (row{}).label(name); !found || !known || value == "" {
-			return nil, exit.Misuse("flag --filter=%s: want server=NAME, worker=N, pid=N, session=N or carrier=ring|socket", text)
+		if !found || value == "" || !slices.Contains(t.labels, name) {
+			return nil, exit.Misuse("flag --filter=%s: want NAME=VALUE, where NAME is %s", text, strings.Join(t.labels, ", "))
 		}
 		all = append(all, filter{name, value})
 	}
@@ -67,28 +60,29 @@ func readFilters(texts []string) (all []filter, err error) {
 }
 
 // label is what a filter of that name compares.
-func (r row) label(name string) (value string, known bool) {
+func (r row) label(name string) string {
 	switch name {
 	case "server":
-		return r.Server, true
+		return r.Server
+	case "plugin":
+		return r.Plugin
+	case "phase":
+		return r.Phase
 	case "worker":
-		return strconv.FormatUint(uint64(r.Worker), 10), true
+		return strconv.FormatUint(uint64(r.Worker), 10)
 	case "session":
-		return strconv.FormatUint(uint64(r.Session), 10), true
+		return strconv.FormatUint(uint64(r.Session), 10)
 	case "pid":
-		return strconv.Itoa(r.PID), true
-	case "carrier":
-		return r.Carrier, true
+		return strconv.Itoa(r.PID)
 	}
-	return "", false
+	return r.Carrier
 }
 
-// choose leaves the rows that fit all filters.
-func choose(all []row, filters []filter) []row {
+// choose leaves the rows that fit all filters of which the table has the label.
+func (t table) choose(all []row, filters []filter) []row {
 	return slices.DeleteFunc(all, func(r row) bool {
 		return slices.ContainsFunc(filters, func(f filter) bool {
-			value, _ := r.label(f.name)
-			return value != f.value
+			return slices.Contains(t.labels, f.name) && r.label(f.name) != f.value
 		})
 	})
 }

@@ -20,6 +20,7 @@ import (
 
 type options struct {
 	once, json bool
+	table      string
 	sort       string
 	filters    []string
 	interval   time.Duration
@@ -34,22 +35,32 @@ func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top SOCKET...",
 		Short: "Show what plugin servers and Kong's workers do",
-		Long: `Shows, for each worker that is attached to the plugin servers at the sockets, what it
-did in the last interval:
+		Long: `Shows what the plugin servers at the sockets, and the workers that are attached to
+them, did in the last interval. The table of plugins has a row for each plugin, phase
+and worker; WRK is - for Kongs without the bridge:
 
-  OVER     what carries its messages: ring, or sock (the socket)
   EVENT/S  events that ended in a second
+  P50 P99  time that half of them, and 99 of 100, took in the server at most: u, m and s
+           are micro-, milli- and seconds. They are measured while this command runs.
   CALLS    PDK calls of one event, however they were answered
   PREF%    of the values that came along with events, the part that was asked for
+  ERRORS   events that ended badly or were refused since the worker attached
+
+The table of workers has a row for each worker:
+
+  OVER     what carries its messages: ring, or sock (the socket)
   SPIN%    of the server's looks into the ring, the part that found a frame
   BELL/S   doorbells that either side rang
   SLP/S    times that either side slept
-  ERRORS   events that ended badly since the worker attached
+  FILL%    of the fuller one of its rings, the part that was not read yet
+  ERRORS   events that ended badly, in the worker's word, since it attached
   OPEN     events under way
 
-Keys: q leaves, s sorts by the next column. Root and the server's own user may look.`,
+Keys: q leaves, s sorts by the next column, t shows the other table. Root and the
+server's own user may look.`,
 		Example: `  kongring top /usr/local/kong/*.socket --sort events
-  kongring top /run/my-plugin.socket --once --json`,
+  kongring top /run/my-plugin.socket --table workers
+  kongring top /run/my-plugin.socket --once --json --filter plugin=my-plugin,phase=access`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return exit.Misuse("no SOCKET: name those of plugin servers, such as /usr/local/kong/*.socket")
@@ -63,20 +74,38 @@ Keys: q leaves, s sorts by the next column. Root and the server's own user may l
 	f := cmd.Flags()
 	f.BoolVar(&o.once, "once", false, "print one table, of one interval, and end")
 	f.BoolVar(&o.json, "json", false, "with --once: print JSON")
-	f.StringVar(&o.sort, "sort", "server", "`COLUMN` to sort by: "+strings.Join(orders, ", "))
-	f.StringSliceVar(&o.filters, "filter", nil, "show what fits `NAME=VALUE` alone: server, worker, session, pid or carrier")
+	f.StringVar(&o.table, "table", tables[0].name, "`TABLE` to show: plugins or workers")
+	f.StringVar(&o.sort, "sort", byServer, "`COLUMN` to sort by, the largest first: "+strings.Join(allOrders(), ", "))
+	f.StringSliceVar(&o.filters, "filter", nil, "show what fits `NAME=VALUE` alone: server, worker, session, pid, carrier, and of\nplugins plugin and phase")
 	f.DurationVar(&o.interval, "interval", time.Second, "how long to count, `TIME` such as 500ms or 2s")
-	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(orders, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(allOrders(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("table", cobra.FixedCompletions([]string{"plugins", "workers"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
+// allOrders are those of all tables.
+func allOrders() (names []string) {
+	for _, t := range tables {
+		for _, name := range t.orders() {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
 func (o options) run(ctx context.Context, sockets []string, out io.Writer) error {
-	filters, err := readFilters(o.filters)
+	table, known := tableNamed(o.table)
+	if !known {
+		return exit.Misuse("flag --table=%s: want plugins or workers", o.table)
+	}
+	filters, err := table.filters(o.filters)
 	switch {
 	case err != nil:
 		return err
-	case !slices.Contains(orders, o.sort):
-		return exit.Misuse("flag --sort=%s: want one of %s", o.sort, strings.Join(orders, ", "))
+	case !slices.Contains(table.orders(), o.sort):
+		return exit.Misuse("flag --sort=%s: the table of %s has %s", o.sort, table.name, strings.Join(table.orders(), ", "))
 	case o.interval < leastInterval:
 		return exit.Misuse("flag --interval=%v: want %v or more", o.interval, leastInterval)
 	case o.json && !o.once:
@@ -91,14 +120,15 @@ func (o options) run(ctx context.Context, sockets []string, out io.Writer) error
 	if !o.once && (!isFile || !term.IsTerminal(int(file.Fd())) || !term.IsTerminal(int(os.Stdin.Fd()))) {
 		return exit.Misuse("input or output is no terminal: give --once")
 	}
-	v := view{sort: o.sort, filters: filters, now: take(sockets)}
+	from := newLookout(sockets)
+	v := view{table: table, sort: o.sort, filters: filters, now: from.take()}
 	if err := v.silent(); err != nil {
 		return err
 	}
 	if o.once {
-		return o.print(ctx, sockets, v, out)
+		return o.print(ctx, from, v, out)
 	}
-	return live(ctx, os.Stdin, file, v, o.interval, func() sample { return take(sockets) })
+	return live(ctx, os.Stdin, file, v, o.interval, from.take)
 }
 
 // silent is an error if no server answers at all.
@@ -115,13 +145,13 @@ func (v view) silent() error {
 
 // print prints the second of two samples. It fails where a server is silent, or
 // nothing fits the filters.
-func (o options) print(ctx context.Context, sockets []string, v view, out io.Writer) error {
+func (o options) print(ctx context.Context, from *lookout, v view, out io.Writer) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(o.interval):
 	}
-	v.before, v.now = v.now, take(sockets)
+	v.before, v.now = v.now, from.take()
 	chosen := v.rows()
 	var text strings.Builder
 	if o.json {
@@ -134,9 +164,9 @@ func (o options) print(ctx context.Context, sockets []string, v view, out io.Wri
 			return err
 		}
 	} else {
-		fmt.Fprintln(&text, heads)
+		fmt.Fprintln(&text, strings.TrimRight(v.table.heads(), " "))
 		for _, r := range chosen {
-			fmt.Fprintln(&text, strings.TrimRight(r.line(), " "))
+			fmt.Fprintln(&text, strings.TrimRight(v.table.of(r), " "))
 		}
 	}
 	if _, err := io.WriteString(out, text.String()); err != nil {
@@ -148,7 +178,7 @@ func (o options) print(ctx context.Context, sockets []string, v view, out io.Wri
 		}
 	}
 	if len(chosen) == 0 && len(v.filters) > 0 {
-		return fmt.Errorf("no worker is attached%s: leave --filter out to see all", v.why())
+		return fmt.Errorf("%s: leave --filter out to see all", v.nothing())
 	}
 	return nil
 }

@@ -8,5 +8,5 @@ import (
 // LiveWith shows a table on a terminal; look is called where a server would be
 // asked.
 func LiveWith(terminal *os.File, look func()) {
-	_ = live(context.Background(), terminal, terminal, view{sort: "server"}, leastInterval, func() sample { look(); return sample{} })
+	_ = live(context.Background(), terminal, terminal, view{table: tables[0], sort: byServer}, leastInterval, func() sample { look(); return sample{} })
 }

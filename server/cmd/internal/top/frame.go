@@ -2,11 +2,13 @@ package top
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // view is what is shown, and how.
 type view struct {
+	table   table
 	sort    string
 	filters []filter
 	before  sample
@@ -15,26 +17,41 @@ type view struct {
 
 // rows are those to show, in order.
 func (v view) rows() []row {
-	chosen := choose(rows(v.before, v.now), v.filters)
-	order(chosen, v.sort)
+	chosen := v.table.choose(v.table.rows(v.before, v.now), v.filters)
+	v.table.order(chosen, v.sort)
 	return chosen
+}
+
+// next sorts by the next column.
+func (v *view) next() {
+	orders := v.table.orders()
+	v.sort = orders[(slices.Index(orders, v.sort)+1)%len(orders)]
+}
+
+// turn goes on to the next table, sorted by the same column if it has that.
+func (v *view) turn() {
+	at := slices.IndexFunc(tables, func(t table) bool { return t.name == v.table.name })
+	v.table = tables[(at+1)%len(tables)]
+	if !slices.Contains(v.table.orders(), v.sort) {
+		v.sort = byServer
+	}
 }
 
 // title sums the servers up.
 func (v view) title() string {
-	workers, failed, total := 0, 0, 0.0
+	attached, failed, total := 0, 0, 0.0
 	for _, a := range v.now.servers {
 		if a.err != nil {
 			failed++
 		}
-		workers += len(a.stats.Sessions)
+		attached += len(a.stats.Sessions)
 	}
-	for _, r := range rows(v.before, v.now) {
+	for _, r := range workers(v.before, v.now) {
 		if r.Events != nil {
 			total += *r.Events
 		}
 	}
-	text := fmt.Sprintf("%s  servers %d  workers %d  events/s %s  by %s", v.now.at.Format("15:04:05"), len(v.now.servers)-failed, workers, short(total), v.sort)
+	text := fmt.Sprintf("%s  servers %d  workers %d  events/s %s  by %s", v.now.at.Format("15:04:05"), len(v.now.servers)-failed, attached, short(total), v.sort)
 	if failed > 0 {
 		text += fmt.Sprintf("  SILENT %d", failed)
 	}
@@ -55,15 +72,15 @@ func (v view) faults() (lines []string) {
 // of them. What does not fit is left out, and said so where there is room for it.
 func (v view) frame(width, height int) string {
 	lines := append([]string{v.title()}, v.faults()...)
-	lines = append(lines, heads)
+	lines = append(lines, v.table.heads())
 	chosen := v.rows()
 	if len(chosen) == 0 {
-		lines = append(lines, "no worker is attached"+v.why())
+		lines = append(lines, v.nothing())
 	}
 	for _, r := range chosen {
-		lines = append(lines, r.line())
+		lines = append(lines, v.table.of(r))
 	}
-	const keys = "q leave   s sort by the next column"
+	const keys = "q leave   s sort by the next column   t the other table"
 	if room := height - 1; len(lines) > room {
 		left := len(lines) - max(room, 1)
 		lines = append(lines[:max(room, 1)], fmt.Sprintf("%d lines more   %s", left, keys))
@@ -83,6 +100,15 @@ func (v view) frame(width, height int) string {
 	}
 	b.WriteString(clearBelow)
 	return b.String()
+}
+
+// nothing says why there is no row.
+func (v view) nothing() string {
+	what := "no worker is attached"
+	if v.table.name == "plugins" && len(workers(v.before, v.now)) > 0 {
+		what = "no plugin had an event"
+	}
+	return what + v.why()
 }
 
 // why says what leaves rows out.

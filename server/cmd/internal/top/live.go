@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
@@ -65,7 +64,9 @@ func live(ctx context.Context, in, out *os.File, v view, interval time.Duration,
 			case key == ctrlC:
 				return exit.Interrupted
 			case key == 's':
-				v.sort = orders[(slices.Index(orders, v.sort)+1)%len(orders)]
+				v.next()
+			case key == 't':
+				v.turn()
 			}
 		case <-resized:
 		case <-next.C:

@@ -3,6 +3,7 @@ package top
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -28,18 +29,53 @@ type answer struct {
 	err    error
 }
 
-// take asks all servers at once.
-func take(sockets []string) sample {
-	s := sample{time.Now(), make([]answer, len(sockets))}
+// lookout looks at servers. From its first sample on they measure how long events
+// take, until this process ends.
+type lookout struct {
+	sockets []string
+	watches []watch // of each server
+}
+
+// watch has a server measure.
+type watch struct {
+	pid  int // of the server
+	conn io.Closer
+}
+
+func newLookout(sockets []string) *lookout {
+	return &lookout{sockets, make([]watch, len(sockets))}
+}
+
+// take asks all servers at once. It is called by one goroutine at a time.
+func (l *lookout) take() sample {
+	s := sample{time.Now(), make([]answer, len(l.sockets))}
 	var all sync.WaitGroup
-	for i, socket := range sockets {
+	for i, socket := range l.sockets {
 		all.Go(func() {
 			stats, err := server.Inspect(socket, patience)
 			s.servers[i] = answer{socket, stats, explain(socket, err)}
+			if err == nil {
+				l.watches[i].keep(socket, stats.PID)
+			}
 		})
 	}
 	all.Wait()
 	return s
+}
+
+// keep watches the server of a process, in the place of the one that was there
+// before. Without it only the times are missing, so an error is none.
+func (w *watch) keep(socket string, pid int) {
+	if w.conn != nil && w.pid == pid {
+		return
+	}
+	if w.conn != nil {
+		_ = w.conn.Close()
+		w.conn = nil
+	}
+	if conn, err := server.Watch(socket, patience); err == nil {
+		*w = watch{pid, conn}
+	}
 }
 
 // explain says what to do about a server that does not answer.

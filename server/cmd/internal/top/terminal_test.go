@@ -163,6 +163,7 @@ func TestTerminalIsGivenBack(t *testing.T) {
 			x.shows("lines more")
 			x.press("q")
 		}, exit.Fine},
+		"turned": {80, 24, func(x *terminal) { x.shows("PLUGIN"); x.press("t"); x.shows("FILL%"); x.press("t"); x.press("q") }, exit.Fine},
 		"sorted": {80, 24, func(x *terminal) { x.press("s"); x.shows("by events"); x.press("q") }, exit.Fine},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -283,6 +284,9 @@ func TestBadInput(t *testing.T) {
 		{exit.Usage, "no terminal: give --once", []string{socket}},
 		{exit.Usage, "--sort=nothing", []string{socket, "--once", "--sort", "nothing"}},
 		{exit.Usage, "--filter=worker", []string{socket, "--once", "--filter", "worker"}},
+		{exit.Usage, "--filter=plugin=p", []string{socket, "--once", "--table", "workers", "--filter", "plugin=p"}},
+		{exit.Usage, "--table=nothing", []string{socket, "--once", "--table", "nothing"}},
+		{exit.Usage, "the table of workers has server, events", []string{socket, "--once", "--table", "workers", "--sort", "p99"}},
 		{exit.Usage, "--interval=1ns", []string{socket, "--once", "--interval", "1ns"}},
 		{exit.Usage, "give --once too", []string{socket, "--json"}},
 		{exit.Failed, "no plugin server listens", []string{"/nowhere", "--once"}},
