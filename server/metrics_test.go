@@ -138,7 +138,7 @@ func TestMetricsAreWhatStatsSay(t *testing.T) {
 				w.play(1, in)
 			}
 			for range panics {
-				w.expect(wire.TypeDone, w.event(2, boom))
+				w.expectPanic(w.event(2, boom))
 			}
 			w.expect(wire.TypeDone, w.event(3, 77))
 			w.startInstance("nobody", "e", "{}")
@@ -190,7 +190,7 @@ func TestMetricsAreWhatStatsSay(t *testing.T) {
 			}
 			require.EqualValues(t, panics, c.Panics)
 			require.Positive(t, got["kongring_event_duration_seconds_sum"+accessed])
-			require.EqualValues(t, c.MemoHits+c.RoundTrips+c.Posted, 5*events)
+			require.EqualValues(t, c.MemoHits+c.RoundTrips+c.Posted, 5*events+asksOfPanic*panics)
 		})
 	}
 }

@@ -307,6 +307,10 @@ func (w *worker) expect(kind uint8, head wire.Head) (wire.Head, []byte) {
 	return got, body
 }
 
+// asksOfPanic is how many calls the log line of a panic in phase access takes
+// where Kong knows neither route nor request id.
+const asksOfPanic = 4
+
 // expectPanic answers what the server asks for its log, with nil, and receives the
 // end of an event whose handler panicked.
 func (w *worker) expectPanic(head wire.Head) []byte {

@@ -68,7 +68,7 @@ func TestReadHelloRefuses(t *testing.T) {
 		{"version", func(h *shm.Hello) { h.Version = 99 }, shm.ErrVersion, "bridge 99.7, server 3.7"},
 		{"app", func(h *shm.Hello) { h.App = 98 }, shm.ErrVersion, "bridge 3.98, server 3.7"},
 		{"no kind", func(h *shm.Hello) { h.Kind = 0 }, shm.ErrHello, "kind 0"},
-		{"unknown kind", func(h *shm.Hello) { h.Kind = 6 }, shm.ErrHello, "kind 6"},
+		{"unknown kind", func(h *shm.Hello) { h.Kind = 7 }, shm.ErrHello, "kind 7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, peer := rawPair(t)

@@ -40,7 +40,7 @@ them, did in the last interval. The table of plugins has a row for each plugin, 
 and worker; WRK is - for Kongs without the bridge:
 
   EVENT/S  events that ended in a second
-  P50 P99  time that half of them, and 99 of 100, took in the server at most: u, m and s
+  P50 P99  time that half and 99 of 100 took in the server at most, in u, m or s
            are micro-, milli- and seconds. They are measured while this command runs.
   CALLS    PDK calls of one event, however they were answered
   PREF%    of the values that came along with events, the part that was asked for
@@ -60,7 +60,7 @@ Keys: q leaves, s sorts by the next column, t shows the other table. Root and th
 server's own user may look.`,
 		Example: `  kongring top /usr/local/kong/*.socket --sort events
   kongring top /run/my-plugin.socket --table workers
-  kongring top /run/my-plugin.socket --once --json --filter plugin=my-plugin,phase=access`,
+  kongring top /run/my-plugin.socket --once --json --filter phase=access`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return exit.Misuse("no SOCKET: name those of plugin servers, such as /usr/local/kong/*.socket")
