@@ -87,6 +87,7 @@ func TestUnitsAgreeWithTheServer(t *testing.T) {
 	page, err := os.ReadFile("OPERATING.md")
 	require.NoError(t, err)
 	require.Contains(t, string(page), "my-plugin -install DIR -socket "+strings.ReplaceAll(path, "%i", "my-plugin")+"\n")
+	require.Contains(t, string(page), "--socket "+path+"`")
 	require.Contains(t, string(page), "\nsystemctl enable --now kongring@my-plugin\n")
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	patience = 3 * time.Minute
+	patience = 5 * time.Minute
 
 	version = "1.2.3~test"
 	epoch   = "1700000000"
@@ -38,7 +38,29 @@ func TestMain(m *testing.M) {
 	if deb := os.Getenv(envPackage); deb != "" {
 		os.Exit(copied(deb, os.Getenv(envPlugin)))
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "kongring-deb-")
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	folder = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// folder is where the package is that most tests look at, once it was built.
+var folder string
+
+// built gives the package, which is made once.
+func built(t *testing.T) (deb string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(folder, "*.deb"))
+	require.NoError(t, err)
+	if len(found) == 1 {
+		return found[0]
+	}
+	return build(t, folder)
 }
 
 func need(t *testing.T, programs ...string) {
@@ -50,8 +72,8 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
-// build makes the package in a new folder, with more in its environment.
-func build(t *testing.T, env ...string) (deb string) {
+// build makes the package in a folder, with more in its environment.
+func build(t *testing.T, folder string, env ...string) (deb string) {
 	t.Helper()
 	need(t, "dpkg-deb", "make", "cc", "strip")
 	if testing.Short() {
@@ -59,7 +81,7 @@ func build(t *testing.T, env ...string) (deb string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "./build", t.TempDir())
+	cmd := exec.CommandContext(ctx, "./build", folder)
 	cmd.Env = append(os.Environ(), append([]string{"VERSION=" + version, "SOURCE_DATE_EPOCH=" + epoch}, env...)...)
 	var said strings.Builder
 	cmd.Stderr = &said
@@ -70,9 +92,9 @@ func build(t *testing.T, env ...string) (deb string) {
 
 // Another folder, another time zone, another language: the same bytes.
 func TestPackageIsReproducible(t *testing.T) {
-	one, err := os.ReadFile(build(t))
+	one, err := os.ReadFile(built(t))
 	require.NoError(t, err)
-	other, err := os.ReadFile(build(t, "TMPDIR="+t.TempDir(), "TZ=Asia/Tokyo", "LC_ALL=C.UTF-8"))
+	other, err := os.ReadFile(build(t, t.TempDir(), "TMPDIR="+t.TempDir(), "TZ=Asia/Tokyo", "LC_ALL=C.UTF-8"))
 	require.NoError(t, err)
 	require.True(t, string(one) == string(other), "two builds differ")
 }
@@ -124,7 +146,7 @@ func TestVersionOfThePackage(t *testing.T) {
 // lintian-overrides.
 func TestPackageIsClean(t *testing.T) {
 	need(t, "lintian")
-	deb := build(t)
+	deb := built(t)
 	args := []string{"--fail-on=error,warning", "--tag-display-limit=0"}
 	if os.Getuid() == 0 {
 		args = append(args, "--allow-root")
@@ -144,7 +166,7 @@ func TestInstallAndPurge(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("skipped: only root may install a package")
 	}
-	deb := build(t)
+	deb := built(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	plugin, err := testbed.Compile(ctx, t.TempDir(), testbed.Examples)
@@ -225,27 +247,42 @@ func says(want, name string, args ...string) error {
 // is another matter.
 func healthy(dir string) error {
 	conf := filepath.Join(dir, "kong.conf")
+	text, err := doctor("/dev/null")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(text, "fix: have /usr/share/lua/5.1/?.lua on lua_package_path\n") {
+		return fmt.Errorf("kongring doctor does not say where the bridge is: %s", text)
+	}
 	if err := os.WriteFile(conf, []byte("lua_package_path = /usr/share/lua/5.1/?.lua\n"), 0o644); err != nil {
 		return err
 	}
-	out, err := exec.Command("kongring", "doctor", "-c", conf).CombinedOutput()
-	var ended *exec.ExitError
-	if err != nil && (!errors.As(err, &ended) || ended.ExitCode() != 1) {
-		return fmt.Errorf("kongring doctor: %w: %s", err, out)
+	if text, err = doctor(conf); err != nil {
+		return err
 	}
 	for _, check := range []string{"bridge", "helper"} {
-		if !strings.Contains(string(out), fmt.Sprintf("ok       %-10s /usr/share/lua/5.1/kongring", check)) {
-			return fmt.Errorf("kongring doctor does not find the %s: %s", check, out)
+		if !strings.Contains(text, fmt.Sprintf("ok       %-10s /usr/share/lua/5.1/kongring", check)) {
+			return fmt.Errorf("kongring doctor does not find the %s: %s", check, text)
 		}
 	}
 	return nil
+}
+
+// doctor gives what kongring doctor finds, which may be a fault.
+func doctor(conf string) (string, error) {
+	out, err := exec.Command("kongring", "doctor", "-c", conf).CombinedOutput()
+	var ended *exec.ExitError
+	if err != nil && (!errors.As(err, &ended) || ended.ExitCode() != 1) {
+		return "", fmt.Errorf("kongring doctor: %w: %s", err, out)
+	}
+	return string(out), nil
 }
 
 // serves has an nginx serve a request by a Go plugin and the bridge that was
 // installed.
 func serves(ctx context.Context, dir, plugin string) (err error) {
 	socket, lua, config := filepath.Join(dir, "s"), filepath.Join(dir, "lua"), filepath.Join(dir, "kong.json")
-	if err := run(plugin, "-socket", socket, "-install", lua); err != nil {
+	if err := run("kongring", "install", plugin, "--socket", socket, "--dir", lua, "--prefix", "/usr", "--no-bridge"); err != nil {
 		return err
 	}
 	text := `{"plugins": ["hello"], "routes": [{"name": "r", "paths": ["/"], "plugins": [{"name": "hello"}]}]}`

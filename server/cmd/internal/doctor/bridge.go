@@ -24,11 +24,19 @@ func init() {
 	}
 }
 
+// packaged is where the Debian package has the bridge, which Kong's own path does
+// not lead to.
+const packaged = "/usr/share/lua/5.1"
+
 // bridge looks for the bridge on Kong's Lua path, and for its helper.
 func (s settings) bridge(r *report) {
 	layout := s.find("kongring.layout")
 	if layout == "" {
-		r.add(Error, "bridge", "run kongring install, and have PREFIX/share/lua/5.1/?.lua on lua_package_path", "the folder kongring is not on Kong's Lua path")
+		fix := "run kongring install, and have PREFIX/share/lua/5.1/?.lua on lua_package_path"
+		if exists(filepath.Join(packaged, "kongring", "layout.lua")) {
+			fix = "have " + packaged + "/?.lua on lua_package_path"
+		}
+		r.add(Error, "bridge", fix, "the folder kongring is not on Kong's Lua path")
 		return
 	}
 	dir := filepath.Dir(layout)

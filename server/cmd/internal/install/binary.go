@@ -135,13 +135,22 @@ func run(ctx context.Context, binary string, args ...string) error {
 	return fmt.Errorf("%s -install: %w: %s", binary, err, line)
 }
 
+// placeholder stands for a binary's name in --socket, as it does in a unit of
+// systemd's.
+const placeholder = "%i"
+
+// checkSocket refuses one socket for several binaries.
+func (o options) checkSocket(binaries int) error {
+	if o.socket != "" && !strings.Contains(o.socket, placeholder) && binaries > 1 {
+		return exit.Misuse("flag --socket names one socket, and there are %d plugin binaries: put %s into it for their names, or use --kong-prefix", binaries, placeholder)
+	}
+	return nil
+}
+
 // socketFlags are the flags by which a binary knows its socket.
-func socketFlags(o options, binaries int) ([]string, error) {
-	if o.socket != "" && binaries > 1 {
-		return nil, exit.Misuse("flag --socket names one socket, and there are %d plugin binaries: use --kong-prefix", binaries)
-	}
+func (o options) socketFlags(binary string) []string {
 	if o.socket != "" {
-		return []string{"-socket", o.socket}, nil
+		return []string{"-socket", strings.ReplaceAll(o.socket, placeholder, filepath.Base(binary))}
 	}
-	return []string{"-kong-prefix", o.kongPrefix}, nil
+	return []string{"-kong-prefix", o.kongPrefix}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ type options struct {
 	socket, kongPrefix string
 	helper, cc         string
 	dry, verbose       bool
+	noBridge           bool
 	out                io.Writer
 }
 
@@ -39,7 +41,8 @@ Run again it changes what differs, and nothing else. It refuses to replace a fil
 that it did not write, or that was changed since. A file kongring-installed.json in
 either place says what uninstall may remove.`,
 		Example: `  kongring install ./bin --dir /etc/kong/go
-  kongring install my-plugin --dir /etc/kong/go --socket /run/my-plugin.socket --dry-run`,
+  kongring install my-plugin --dir /etc/kong/go --socket /run/my-plugin.socket --dry-run
+  kongring install ./bin --dir /etc/kong/go --socket /run/kongring/%i/socket --prefix /usr --no-bridge`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.out = cmd.OutOrStdout()
 			return explain(install(cmd.Context(), o, args))
@@ -47,8 +50,9 @@ either place says what uninstall may remove.`,
 	}
 	o.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.socket, "socket", "", "`PATH` of the plugin server's socket, of one binary")
+	f.StringVar(&o.socket, "socket", "", "`PATH` of the plugin server's socket; %i in it stands for the binary's name")
 	f.StringVar(&o.kongPrefix, "kong-prefix", "/usr/local/kong", "Kong's prefix `DIR`: the sockets are DIR/NAME.socket")
+	f.BoolVar(&o.noBridge, "no-bridge", false, "leave the bridge alone that is there already, such as a package's")
 	f.StringVar(&o.helper, "helper", "", "`PATH` of a libkongring.so to take instead of compiling one")
 	f.StringVar(&o.cc, "cc", "cc", "the C `COMPILER` for libkongring.so")
 	return cmd
@@ -113,20 +117,21 @@ func install(ctx context.Context, o options, args []string) error {
 	if len(args) > 0 && o.dir == "" {
 		return exit.Misuse("flag --dir is missing: the folder for the plugins' modules, such as /etc/kong/go")
 	}
+	if len(args) == 0 && o.noBridge {
+		return exit.Misuse("flag --no-bridge leaves nothing to install: name a plugin binary, or a folder of them")
+	}
 	modules, err := modulesOf(ctx, o, args)
 	if err != nil {
 		return err
 	}
-	files, err := bridge(o)
-	if err != nil {
-		return err
-	}
 	var plans []*plan
-	todo, err := o.bridgePlace().plan(files)
+	todo, err := o.planBridge()
 	if err != nil {
 		return err
 	}
-	plans = append(plans, todo)
+	if todo != nil {
+		plans = append(plans, todo)
+	}
 	if len(args) > 0 {
 		if todo, err = o.pluginPlace().plan(modules); err != nil {
 			return err
@@ -146,19 +151,33 @@ func install(ctx context.Context, o options, args []string) error {
 	return err
 }
 
+// planBridge is what is to be done for the bridge, nil for nothing.
+func (o options) planBridge() (*plan, error) {
+	if o.noBridge {
+		if _, err := os.Stat(filepath.Join(bridgeFolder(o.prefix), helperName)); err != nil {
+			return nil, exit.Misuse("flag --no-bridge: there is none: %w; name its --prefix, such as /usr, or leave the flag out", err)
+		}
+		return nil, nil
+	}
+	files, err := bridge(o)
+	if err != nil {
+		return nil, err
+	}
+	return o.bridgePlace().plan(files)
+}
+
 // modulesOf gives the modules of all plugins that the arguments name, by path.
 func modulesOf(ctx context.Context, o options, args []string) (map[string]file, error) {
 	all, err := binaries(args)
 	if err != nil {
 		return nil, err
 	}
-	flags, err := socketFlags(o, len(all))
-	if err != nil {
+	if err := o.checkSocket(len(all)); err != nil {
 		return nil, err
 	}
 	from, files := map[string]string{}, map[string]file{}
 	for _, binary := range all {
-		modules, err := plugins(ctx, binary, flags)
+		modules, err := plugins(ctx, binary, o.socketFlags(binary))
 		if err != nil {
 			return nil, err
 		}

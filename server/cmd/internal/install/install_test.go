@@ -232,8 +232,38 @@ func TestInstallBadInput(t *testing.T) {
 	handler, err := os.ReadFile(s.path("d/kong/plugins/second/handler.lua"))
 	require.NoError(t, err)
 	require.Contains(t, string(handler), `"/kong/second.socket"`)
+	s.works("install", s.path("bin"), "--socket", "/run/%i/socket")
+	for _, name := range []string{"hello", "second"} {
+		handler, err := os.ReadFile(s.path("d/kong/plugins/" + name + "/handler.lua"))
+		require.NoError(t, err)
+		require.Contains(t, string(handler), `"/run/`+name+`/socket"`)
+	}
 
 	record := s.path("d/kongring-installed.json")
 	require.NoError(t, os.WriteFile(record, []byte("{"), 0o644))
 	s.refuses(exit.Failed, "is damaged", "uninstall")
+}
+
+// A bridge that is there already, as a package's, is left alone by both commands.
+func TestInstallWithoutTheBridge(t *testing.T) {
+	s := newStage(t)
+	s.refuses(exit.Usage, "there is none", "install", s.path("bin"), "--no-bridge")
+	require.NoDirExists(t, s.path("d"))
+	s.refuses(exit.Usage, "nothing to install", "install", "--no-bridge")
+
+	bridge := s.path("p/share/lua/5.1/kongring")
+	require.NoError(t, os.MkdirAll(bridge, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(bridge, "libkongring.so"), []byte("a package's"), 0o644))
+	out := s.works("install", s.path("bin"), "--no-bridge")
+	require.NotContains(t, out, bridge)
+	require.Contains(t, out, s.path("p/share/lua/5.1/?.lua"))
+	require.FileExists(t, s.path("d/kong/plugins/hello/handler.lua"))
+	s.works("uninstall")
+	require.NoDirExists(t, s.path("d/kong"))
+	entries, err := os.ReadDir(bridge)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	text, err := os.ReadFile(filepath.Join(bridge, "libkongring.so"))
+	require.NoError(t, err)
+	require.Equal(t, "a package's", string(text))
 }
