@@ -74,7 +74,8 @@ func TestRecipe(t *testing.T) {
 			require.Equal(t, "--from=build", fields[0])
 			require.Len(t, fields, 3)
 			if rest, ours := strings.CutPrefix(fields[1], image); ours {
-				require.DirExists(t, made+rest)
+				_, err := os.Stat(made + rest)
+				require.NoError(t, err, s.args)
 			}
 		case s.name == "RUN" && s.args != "go mod download": // which go build would do
 			cmd := exec.Command("sh", "-euc", strings.ReplaceAll(s.args, image+"/", made+"/"))
