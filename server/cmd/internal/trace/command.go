@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -54,6 +55,9 @@ func exactly(names ...string) cobra.PositionalArgs {
 func read(path string, in io.Reader) (*record.Record, error) {
 	if path != "-" {
 		file, err := os.Open(path)
+		if errors.Is(err, syscall.ENXIO) {
+			return nil, fmt.Errorf("%s is a socket, want the file of a record", path)
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("no file %s: kongring trace record makes one", path)
 		}
@@ -61,6 +65,9 @@ func read(path string, in io.Reader) (*record.Record, error) {
 			return nil, err
 		}
 		defer file.Close()
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return nil, fmt.Errorf("%s is a folder, want the file of a record", path)
+		}
 		in = file
 	}
 	r, err := record.Read(in)

@@ -105,6 +105,9 @@ func (o recordOptions) run(ctx context.Context, socket string, out io.Writer) er
 // choose gives the session to record.
 func (o recordOptions) choose(socket string) (uint32, error) {
 	stats, err := server.Inspect(socket, patience)
+	if errors.Is(err, shm.ErrRefused) && !errors.Is(err, shm.ErrVersion) {
+		return 0, fmt.Errorf("%w: run this as root or as the server's user", err)
+	}
 	if err != nil {
 		return 0, explain(socket, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -174,6 +175,10 @@ func TestReplayErrors(t *testing.T) {
 		require.ErrorContains(t, err, says, out)
 		require.Empty(t, out)
 	}
+	for says, path := range map[string]string{"is a folder, want the file of a record": t.TempDir(), "it is empty": os.DevNull} {
+		_, err := kongring(context.Background(), "show", path)
+		require.ErrorContains(t, err, says)
+	}
 	cut := fileOf(t, with("0.1", "fine", fineAs("fine"))...)
 	_, err := kongring(context.Background(), "replay", cut, "b")
 	require.ErrorContains(t, err, "it was cut off behind line 8")
@@ -231,6 +236,8 @@ func TestRecordErrors(t *testing.T) {
 	defer w.close()
 	_, err = kongring(context.Background(), "record", p.Socket, "-o", out, "--worker", "7")
 	require.ErrorContains(t, err, "no such worker or session: kongring top")
+	_, err = kongring(context.Background(), "show", p.Socket)
+	require.ErrorContains(t, err, "is a socket, want the file of a record")
 	_, err = kongring(context.Background(), "record", p.Socket, "-o", there)
 	require.ErrorContains(t, err, "is there already: name another file")
 
