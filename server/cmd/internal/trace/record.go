@@ -30,6 +30,7 @@ type recordOptions struct {
 	frames  int
 	mib     int
 	values  bool
+	failed  bool
 }
 
 func recordCommand() *cobra.Command {
@@ -57,6 +58,7 @@ failures stay. Root and the server's own user may record.`,
 	f.DurationVar(&o.length, "for", 10*time.Second, "how long to record, `TIME` such as 500ms or 1m")
 	f.IntVar(&o.frames, "frames", 100_000, "`NUMBER` of messages to record at most")
 	f.IntVar(&o.mib, "size", 64, "`MIB` to write at most")
+	f.BoolVar(&o.failed, "failed", false, "record those events alone that fail: by a panic or an error, given up by\nKong, or with an answer of 500 or more")
 	f.BoolVar(&o.values, "values", false, "keep header values, bodies and secrets of the config")
 	return cmd
 }
@@ -154,6 +156,7 @@ func (o recordOptions) write(ctx context.Context, t *server.Tracing, to io.Write
 	if err == nil {
 		err = w.Write(lines...)
 	}
+	var failures record.Failures
 	over, cancel := context.WithTimeout(ctx, o.length)
 	defer cancel()
 	defer context.AfterFunc(over, func() { _ = t.Close() })()
@@ -167,10 +170,14 @@ func (o recordOptions) write(ctx context.Context, t *server.Tracing, to io.Write
 			sum.end = record.EndTime
 		case errors.Is(failed, io.EOF):
 			sum.end = record.EndHangUp
+			err = w.Write(failures.Rest()...)
 		case failed != nil:
 			return sum, failed
 		default:
 			lines = gatherer.Add(frame)
+			if o.failed {
+				lines = failures.Add(lines...)
+			}
 			sum.messages += len(lines)
 			sum.lost += frame.Lost
 			if err = w.Write(lines...); sum.messages >= o.frames {
@@ -180,7 +187,9 @@ func (o recordOptions) write(ctx context.Context, t *server.Tracing, to io.Write
 			}
 		}
 	}
-	sum.events = gatherer.Events
+	if sum.events = gatherer.Events; o.failed {
+		sum.events = failures.Events
+	}
 	if err == nil {
 		err = w.Write(record.Line{At: time.Since(t.Start.Started).Microseconds(), Type: record.TypeEnd, Text: sum.end})
 	}
