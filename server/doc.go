@@ -83,6 +83,12 @@
 // events take costs looks at the clock and is measured only while somebody wants to
 // know (stopwatch.go).
 //
+// # Who looks on
+//
+// The control socket has two more uses: the figures of all sessions (stats.go), and
+// a copy of one session's frames (trace.go), for the command kongring. A Tracer of
+// the program's (span.go) is told of events; package spans is one.
+//
 // # What a plugin may rely on
 //
 // Handlers of one instance run side by side, as with go-pdk. A handler that
