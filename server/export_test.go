@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kongring/kongring/ring"
+	"github.com/kongring/kongring/server/metrics"
 	"github.com/kongring/kongring/server/wire"
 )
 
@@ -83,6 +84,16 @@ var (
 
 // Metered tells whether the server counts for metrics.
 func (s *Server) Metered() bool { return s.metered() }
+
+// Observe gives what a scrape reads.
+func (s *Server) Observe() metrics.Snapshot { return s.observe() }
+
+// FoldAttached does with the sessions that are attached what their end does first.
+func (s *Server) FoldAttached() {
+	for _, n := range s.attached() {
+		n.fold()
+	}
+}
 
 // Timed tells whether events are measured.
 func (s *Server) Timed() bool { return s.stopwatch.now() != 0 }

@@ -40,6 +40,22 @@ func TestMetricsOverTCP(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, status)
 }
 
+// The socket of the metrics has the mode and the owner of the plugins' own.
+func TestMetricsSocketIsLikeTheServers(t *testing.T) {
+	for _, mode := range []os.FileMode{0o660, 0o604} {
+		address := unixAddress(t)
+		_, socket := plain(t, withCalls(), server.WithMetrics(address), server.WithSocketMode(mode))
+		own, err := os.Stat(socket)
+		require.NoError(t, err)
+		other, err := os.Stat(strings.TrimPrefix(address, "unix:"))
+		require.NoError(t, err)
+		require.Equal(t, mode, other.Mode().Perm())
+		require.Equal(t, own.Mode(), other.Mode())
+		is, want := other.Sys().(*syscall.Stat_t), own.Sys().(*syscall.Stat_t)
+		require.Equal(t, []uint32{want.Uid, want.Gid}, []uint32{is.Uid, is.Gid})
+	}
+}
+
 func TestPprofOnlyIfAskedFor(t *testing.T) {
 	address := unixAddress(t)
 	plain(t, withCalls(), server.WithMetrics(address), server.WithMetricsPprof())

@@ -259,6 +259,20 @@ func TestCountersNeverFall(t *testing.T) {
 	t.Logf("%d looks", looks)
 }
 
+// A session that has ended is counted once, also while it is still on the list.
+func TestSessionsAreCountedOnce(t *testing.T) {
+	s, socket := plain(t, withCalls())
+	w := attach(t, socket)
+	w.play(1, w.instance("scripted", `{}`))
+	eventsOf(t, s, "scripted", 1)
+	before := s.Observe()
+	s.FoldAttached()
+	after := s.Observe()
+	require.Equal(t, before.Events, after.Events)
+	require.Equal(t, before.Server.BytesIn, after.Server.BytesIn)
+	require.Positive(t, after.Server.BytesIn)
+}
+
 // What a worker writes into its counters is shown only as far as it can be so.
 func TestMetricsOfAWorkerThatLies(t *testing.T) {
 	address := unixAddress(t)
