@@ -60,6 +60,9 @@ var may = map[string][]string{
 	},
 	"luabridge/demo": {"server", "luabridge/host", "luabridge/kongrun", "luabridge/testbed"},
 	"bench":          {"...", "golang.org/x/sys/unix"},
+	"bench/dashboard": {
+		"...", "gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw", "gonum.org/v1/plot/vg/vgimg",
+	},
 	"bench/suite": {
 		"...", "golang.org/x/sys/unix",
 		"gonum.org/v1/plot", "gonum.org/v1/plot/plotter", "gonum.org/v1/plot/vg", "gonum.org/v1/plot/vg/draw", "gonum.org/v1/plot/vg/vgimg",
