@@ -34,7 +34,7 @@ ARM64_TOOL = TestGeneratedFileIsUpToDate
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-kong arm64 unit race cover compat fuzz model lint generate build install deb test-deb containers clean \
-        bench bench-quick bench-ring bench-start soak chaos hostile
+        bench bench-quick bench-metrics bench-ring bench-start soak chaos hostile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -151,6 +151,9 @@ bench: build ## all there is to measure, Go beside Lua and the stock way, with p
 
 bench-quick: build ## the same, roughly, in under a minute; OUT=file.json
 	$(GO) run ./bench/run -quick $(if $(OUT),-out $(OUT))
+
+bench-metrics: build ## requests with metrics off and on, in turns: four minutes; ROUNDS=n (3), OUT=file.json
+	$(GO) run ./bench/run -modes ring,ring-metrics $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(OUT),-out $(OUT))
 
 bench-ring: build ## round trips through the ring beside the machine's own limit
 	$(GO) run ./bench/ring

@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/kongring/kongring/bench/suite"
@@ -25,11 +27,15 @@ func main() {
 	rounds := flag.Int("rounds", 0, "measure everything that often; 3 unless set, 1 if -quick")
 	out := flag.String("out", "", "write JSON to this file")
 	picture := flag.String("picture", "", "write text, JSON, targets and pictures to a folder in this one, named after the machine")
+	modes := flag.String("modes", "", "measure only these, separated by commas, by events and requests: "+strings.Join(suite.Modes(), ", "))
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	plan := suite.Full()
 	if *quick {
 		plan = suite.Quick()
+	}
+	if *modes != "" {
+		plan.Modes = strings.Split(*modes, ",")
 	}
 	if *rounds > 0 {
 		plan.Rounds = *rounds
@@ -43,6 +49,11 @@ func main() {
 }
 
 func run(ctx context.Context, plan suite.Plan, out, picture string) error {
+	for _, name := range plan.Modes {
+		if !slices.Contains(suite.Modes(), name) {
+			return fmt.Errorf("-modes: there is no mode %q: want %s", name, strings.Join(suite.Modes(), ", "))
+		}
+	}
 	report, err := suite.Run(ctx, plan, os.Stderr)
 	if err != nil {
 		return err

@@ -13,6 +13,10 @@
 //	ring-sync  the same without what spares round trips: each call is one
 //	stock      the plugin in Go, as a Kong without the bridge calls it
 //
+// Only where modes are named (bench/run -modes) there is also
+//
+//	ring-metrics  as ring, by a server with -metrics that nobody scrapes
+//
 // The client of mode stock (bench/lua/stock) does what Kong's own does, on the
 // same socket: MsgPack:1 with the pure Lua codec that Kong uses, and for each
 // step a socket from the worker's pool, one send, a receive of what is there,
@@ -102,6 +106,7 @@
 //	when, took_s               start of the run, UTC, and how long it took
 //	quick, rounds, seconds     what was asked for: seconds of a sample of requests
 //	kind                       of the calls in whole requests
+//	modes                      those that were asked for, with nothing but event and http; omitted if all were
 //	machine                    cpu, cores, virtual, kernel, governor, go, nginx, luajit, load (before)
 //	strays                     processes that were there before and could disturb; omitted if none
 //	limits                     omitted on one core:
@@ -133,6 +138,7 @@
 //	    worker_sleeps          times the worker's ring was marked as sleeping
 //	  rps_to_lua p99_to_lua    ratios to mode lua
 //	  rps_to_stock cpu_to_stock            ratios to mode stock, CPU of both processes together
+//	  to_ring                  of ring-metrics: ratios rps, p99 and cpu to mode ring
 //	  least, most              of each figure over the rounds
 //	  samples[]                the figures of each round
 //	body[]                     mode, bytes, ns_per_event, ns_least, ns_most, memcpy_ns,

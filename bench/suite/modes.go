@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kongring/kongring/luabridge/host"
@@ -23,6 +24,8 @@ type mode struct {
 	args   []string // of the server
 	http   bool     // measured with whole requests
 	event  bool     // measured event by event
+	extra  bool     // measured only where it is named; see Plan.Modes
+	meters bool     // the server counts for metrics; nobody asks for them
 	label  string   // in the picture
 	colour color.Color
 }
@@ -49,6 +52,30 @@ var modes = []mode{
 		name: "stock", plugin: "calls-stock", server: true, args: []string{"-sync"}, http: true, event: true,
 		label: "the plugin in Go, Kong's stock way", colour: color.RGBA{R: 0xd5, G: 0x5e, B: 0x00, A: 0xff},
 	},
+}
+
+// extras are modes beside those of every run, to be compared with mode ring.
+var extras = []mode{
+	{
+		name: "ring-metrics", plugin: "calls", server: true, rings: true, http: true, event: true, extra: true, meters: true,
+		label: "the plugin in Go, kongring with metrics", colour: color.RGBA{R: 0xcc, G: 0x79, B: 0xa7, A: 0xff},
+	},
+}
+
+// Modes are the names of all that Plan.Modes may have.
+func Modes() (names []string) {
+	for _, m := range slices.Concat(modes, extras) {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// modes are those of the plan, in the order of the tables.
+func (p Plan) modes() []mode {
+	if p.Modes == nil {
+		return modes
+	}
+	return slices.DeleteFunc(slices.Concat(modes, extras), func(m mode) bool { return !slices.Contains(p.Modes, m.name) })
 }
 
 // kinds are those that the plugin calls knows.
@@ -92,8 +119,12 @@ func (r *run) withHost(ctx context.Context, m mode, o host.Options, plugins []st
 	o.LogLevel = "error"
 	o.LuaPath = []string{filepath.Join(r.build.Root, "bench", "lua")}
 	o.Env = map[string]string{"KONGRING_BENCH_SOCKET": testbed.SocketIn(dir)} // for calls-stock
+	args := m.args
+	if m.meters {
+		args = append(slices.Clone(args), "-metrics", "unix:"+filepath.Join(dir, "m"))
+	}
 	bed, err := testbed.Start(ctx, testbed.Options{
-		Build: r.build, Dir: dir, NoServer: !m.server, Args: m.args, Host: o,
+		Build: r.build, Dir: dir, NoServer: !m.server, Args: args, Host: o,
 		Config: testbed.Config{"plugins": plugins, "routes": routes},
 	})
 	if err != nil {

@@ -54,7 +54,7 @@ func (r *Report) draw(what Picture, conns int) (*plot.Plot, error) {
 	p.Title.Text = r.title(what, conns)
 	p.X.Label.Text = "PDK calls for each request (" + r.Kind + ")"
 	p.Y.Label.Text = what.axis
-	for _, m := range modes {
+	for _, m := range r.modes() {
 		if err := r.line(p, m, what, conns); err != nil {
 			return nil, err
 		}

@@ -10,6 +10,10 @@ type Plan struct {
 
 	Kind string `json:"kind"` // of the calls in whole requests
 
+	// Modes, unless nil, are those alone that are measured, by events and by whole
+	// requests; and nothing else is.
+	Modes []string `json:"modes,omitempty"`
+
 	trips int // of each limit
 
 	ringRounds, ringSteps int

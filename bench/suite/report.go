@@ -49,9 +49,17 @@ type HTTP struct {
 	P99ToLua   float64   `json:"p99_to_lua"`
 	RPSToStock float64   `json:"rps_to_stock"`
 	CPUToStock float64   `json:"cpu_to_stock"`
+	ToRing     *ToRing   `json:"to_ring,omitempty"` // of the modes that only some runs have
 	Least      Figures   `json:"least"`
 	Most       Figures   `json:"most"`
 	Samples    []Figures `json:"samples"`
+}
+
+// ToRing compares with mode ring: medians of the ratios within a round.
+type ToRing struct {
+	RPS float64 `json:"rps"`
+	P99 float64 `json:"p99"`
+	CPU float64 `json:"cpu"` // of both processes together
 }
 
 // Figures are those of one sample, or made of those of several.
@@ -121,13 +129,18 @@ func (r *Report) summarize() {
 		row.Least = combine(row.Samples, slices.Min[[]float64])
 		row.Most = combine(row.Samples, slices.Max[[]float64])
 		rps := func(f Figures) float64 { return f.RPS }
+		cpu := func(f Figures) float64 { return f.NginxCPU + f.ServerCPU }
+		p99 := func(f Figures) float64 { return f.P99 }
 		if lua := r.row("lua", row.N, row.Conns); lua != nil {
 			row.RPSToLua = row.ratio(lua, rps)
-			row.P99ToLua = row.ratio(lua, func(f Figures) float64 { return f.P99 })
+			row.P99ToLua = row.ratio(lua, p99)
 		}
 		if stock := r.row("stock", row.N, row.Conns); stock != nil {
 			row.RPSToStock = row.ratio(stock, rps)
-			row.CPUToStock = row.ratio(stock, func(f Figures) float64 { return f.NginxCPU + f.ServerCPU })
+			row.CPUToStock = row.ratio(stock, cpu)
+		}
+		if ring := r.row("ring", row.N, row.Conns); ring != nil && modeNamed(row.Mode).extra {
+			row.ToRing = &ToRing{row.ratio(ring, rps), row.ratio(ring, p99), row.ratio(ring, cpu)}
 		}
 	}
 }

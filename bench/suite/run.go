@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 
 	"github.com/kongring/kongring/bench"
@@ -37,14 +38,20 @@ func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err
 		r.say("these run already and may disturb: %v\n", report.Strays)
 	}
 	r.say("load before: %s\n", report.Machine.Load)
-	for _, part := range []func(context.Context, *Report) error{
+	parts := []func(context.Context, *Report) error{
 		r.runLimits, r.runRing, r.runEvents, r.runRequests, r.runBodies, r.runScale, r.runAllocs, r.runIdle,
-	} {
+	}
+	if plan.Modes != nil {
+		parts = []func(context.Context, *Report) error{r.runEvents, r.runRequests}
+	}
+	for _, part := range parts {
 		if err := part(ctx, &report); err != nil {
 			return report, err
 		}
 	}
-	report.Targets = report.compare()
+	if plan.Modes == nil {
+		report.Targets = report.compare()
+	}
 	report.Took = time.Since(report.When).Round(time.Second).Seconds()
 	r.say("\r\033[K")
 	return report, nil
@@ -76,7 +83,7 @@ func (r *run) runEvents(ctx context.Context, report *Report) error {
 	var cells []cell // in the order of the table
 	samples := map[cell][]float64{}
 	for round := range r.Rounds {
-		for _, m := range modes {
+		for _, m := range r.modes() {
 			if !m.event {
 				continue
 			}
@@ -102,7 +109,7 @@ func (r *run) runEvents(ctx context.Context, report *Report) error {
 func (r *run) runRequests(ctx context.Context, report *Report) error {
 	for _, conns := range r.conns {
 		for _, n := range r.calls {
-			for _, m := range modes {
+			for _, m := range r.modes() {
 				if m.http {
 					report.HTTP = append(report.HTTP, HTTP{Mode: m.name, N: n, Conns: conns})
 				}
@@ -125,7 +132,7 @@ func (r *run) runRequests(ctx context.Context, report *Report) error {
 }
 
 func modeNamed(name string) mode {
-	for _, m := range modes {
+	for _, m := range slices.Concat(modes, extras) {
 		if m.name == name {
 			return m
 		}

@@ -1,10 +1,14 @@
 package suite
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +75,31 @@ func TestRequestsOfEachMode(t *testing.T) {
 			require.Greater(t, f.PerEvent.PrefetchHits, 2.0)
 		}
 	}
+}
+
+// With metrics, the server counts for them.
+func TestRequestsWithMetrics(t *testing.T) {
+	needsWrk(t)
+	r := newRun(t)
+	m := modeNamed("ring-metrics")
+	f, err := r.requests(t.Context(), m, 3, 2)
+	needsNginx(t, err)
+	require.Positive(t, f.RPS)
+	err = r.withBed(t.Context(), m, m.plugin, []interface{}{route("/", m.plugin, map[string]interface{}{"n": 1, "kind": "header"})}, func(b *testbed.Bed) error {
+		client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(filepath.Dir(b.Socket()), "m"))
+		}}}
+		defer client.CloseIdleConnections()
+		answer, err := client.Get("http://server/metrics")
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		require.Contains(t, string(text), "kongring_events_total")
+		return err
+	})
+	require.NoError(t, err)
 }
 
 // A plugin that fails does not pass as a quick one.

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"bytes"
 	"encoding/json"
 	"image/png"
 	"os"
@@ -300,4 +301,39 @@ func TestRoundTicks(t *testing.T) {
 		require.Len(t, ticks, tt.n)
 		require.Equal(t, tt.last, ticks[len(ticks)-1].Label)
 	}
+}
+
+// Modes that were asked for are measured in the order of the tables; beside ring,
+// one of the others says what it is to that, round by round.
+func TestNamedModes(t *testing.T) {
+	var names []string
+	for _, m := range (Plan{Modes: []string{"ring-metrics", "ring"}}).modes() {
+		names = append(names, m.name)
+	}
+	require.Equal(t, []string{"ring", "ring-metrics"}, names)
+	require.Len(t, Plan{}.modes(), len(modes))
+	require.NotContains(t, names, "lua")
+
+	r := Report{Plan: Plan{Modes: names, Rounds: 3}}
+	for i, name := range names {
+		h := HTTP{Mode: name, N: 10, Conns: 16}
+		for round := range 3 {
+			busy := 1 + 0.5*float64(round) // which the ratios do not show
+			h.Samples = append(h.Samples, Figures{
+				RPS: 10_000 / busy * (1 - 0.01*float64(i)), P99: 200 * busy * (1 + 0.1*float64(i)),
+				NginxCPU: 10 * busy, ServerCPU: 10 * busy * (1 + 0.04*float64(i)), PerEvent: &Counters{},
+			})
+		}
+		r.HTTP = append(r.HTTP, h)
+	}
+	r.summarize()
+	require.Nil(t, r.HTTP[0].ToRing)
+	got := r.HTTP[1].ToRing
+	require.InDelta(t, 0.99, got.RPS, 1e-9)
+	require.InDelta(t, 1.1, got.P99, 1e-9)
+	require.InDelta(t, 1.02, got.CPU, 1e-9)
+	var text bytes.Buffer
+	require.NoError(t, r.WriteText(&text))
+	require.Regexp(t, `(?m)^ *ring-metrics +16 +10 +0\.990 +1\.100 +1\.020$`, text.String())
+	require.NotContains(t, text.String(), "Allocations")
 }

@@ -3,6 +3,7 @@ package suite
 import (
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -20,9 +21,13 @@ func (r *Report) WriteText(out io.Writer) error {
 		fmt.Fprintf(out, "there were already: %v\n", r.Strays)
 	}
 	fmt.Fprintln(out)
-	for _, part := range []func(io.Writer){
+	parts := []func(io.Writer){
 		r.WriteTargets, r.writeLimits, r.writeRing, r.writeEvents, r.writeRequests, r.writeCounters, r.writeBodies, r.writeScale, r.writeServer,
-	} {
+	}
+	if r.Modes != nil {
+		parts = []func(io.Writer){r.writeEvents, r.writeRequests, r.writeToRing, r.writeCounters}
+	}
+	for _, part := range parts {
 		part(out)
 	}
 	_, err := fmt.Fprintln(out, "Least and most are of the rounds. Compare by ratio, and within one run.")
@@ -100,6 +105,20 @@ func (r *Report) writeRequests(out io.Writer) {
 			fmt.Fprintf(w, "%s\t%d\t%d\t%.0f\t%.0f\t%.0f\t%.2f\t%.1f\t%.0f\t%.0f\t%.0f\t%.2f\t%.1f\t%.1f\t%.2f\t%.2f\t\n",
 				h.Mode, h.Conns, h.N, h.RPS, h.Least.RPS, h.Most.RPS, h.RPSToLua, h.RPSToStock,
 				h.P50, h.P90, h.P99, h.P99ToLua, h.NginxCPU, h.ServerCPU, h.NginxSwitches, h.ServerSwitches)
+		}
+	})
+}
+
+func (r *Report) writeToRing(out io.Writer) {
+	if !slices.ContainsFunc(r.HTTP, func(h HTTP) bool { return h.ToRing != nil }) {
+		return
+	}
+	table(out, func(w io.Writer) {
+		fmt.Fprint(w, "Requests ÷ ring\tconns\tcalls\treq/s\tp99\tCPU\t\n")
+		for _, h := range r.HTTP {
+			if t := h.ToRing; t != nil {
+				fmt.Fprintf(w, "%s\t%d\t%d\t%.3f\t%.3f\t%.3f\t\n", h.Mode, h.Conns, h.N, t.RPS, t.P99, t.CPU)
+			}
 		}
 	})
 }
