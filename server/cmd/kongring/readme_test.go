@@ -61,6 +61,7 @@ func TestReadme(t *testing.T) {
 			}
 		}
 		got := s.run(block[1])
+		require.NotContains(t, got, "null", "with traffic each figure is known")
 		if *update {
 			page = []byte(strings.Replace(string(page), block[0], "```console\n$ "+block[1]+"\n"+got+"```", 1))
 			continue

@@ -57,7 +57,13 @@ func withStock(s sample, events uint64) sample {
 }
 
 func TestPlugins(t *testing.T) {
-	got := plugins(withStock(at(0, session(1, 4)), 10), withStock(at(2, busy(1, 4), busy(2, 1)), 30))
+	before, after := session(1, 4), busy(1, 4)
+	before.Events = []metrics.Row{{Plugin: "p", Phase: "access"}}
+	for range 1000 { // long ago
+		before.Events[0].Latency.Count(time.Second)
+	}
+	after.Events[0].Add(&before.Events[0].Cell)
+	got := plugins(withStock(at(0, before), 10), withStock(at(2, after, busy(2, 1)), 30))
 	require.Len(t, got, 3)
 	r := got[0]
 	require.Equal(t, []string{"p", "access"}, []string{r.Plugin, r.Phase})
