@@ -33,6 +33,7 @@ var before = []struct {
 }{
 	{"kongring doctor", (*stage).installed},
 	{"kongring top ./s --once\n", (*stage).kong},
+	{"kongring new", (*stage).checkout},
 }
 
 // stage is where the commands of the page run.

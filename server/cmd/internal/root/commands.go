@@ -5,10 +5,11 @@ import (
 
 	"github.com/kongring/kongring/server/cmd/internal/doctor"
 	"github.com/kongring/kongring/server/cmd/internal/install"
+	"github.com/kongring/kongring/server/cmd/internal/scaffold"
 	"github.com/kongring/kongring/server/cmd/internal/top"
 	"github.com/kongring/kongring/server/cmd/internal/trace"
 )
 
 func commands() []*cobra.Command {
-	return []*cobra.Command{doctor.Command(), install.Command(), install.Uninstall(), top.Command(), trace.Command()}
+	return []*cobra.Command{doctor.Command(), install.Command(), install.Uninstall(), scaffold.Command(), top.Command(), trace.Command()}
 }
