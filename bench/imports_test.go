@@ -48,6 +48,9 @@ var may = map[string][]string{
 		"server", "server/pdk", "server/pdk/tracecontext",
 		"go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/trace",
 	},
+	"server/cmd/internal/dev": {
+		"server", "server/cmd/...", "github.com/spf13/cobra", "github.com/fsnotify/fsnotify",
+	},
 	"server/examples":     {"server", "server/pdk/...", "server/examples/..."},
 	"luabridge":           {},
 	"luabridge/layoutgen": {"ring", "shm", "server/wire"},

@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -28,4 +30,38 @@ func (s *stage) checkout() {
 	if err := os.Symlink(source(s.T), s.path("checkout")); !errors.Is(err, fs.ErrExist) {
 		require.NoError(s, err)
 	}
+}
+
+// dev runs a command that goes on for ever: a save with a fault, one without, and
+// Ctrl-C.
+func (s *stage) dev(command string) string {
+	s.Helper()
+	out, err := os.Create(s.path("dev.log"))
+	require.NoError(s, err)
+	defer out.Close()
+	said := func() string {
+		text, err := os.ReadFile(out.Name())
+		require.NoError(s, err)
+		return string(text)
+	}
+	cmd := exec.Command(s.kongring, strings.Fields(command)[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, out, out
+	require.NoError(s, cmd.Start())
+	main := s.path("my-plugin/main.go")
+	text, err := os.ReadFile(main)
+	require.NoError(s, err)
+	for _, step := range []struct{ before, old, by string }{
+		{"serves at", "", ""}, {"serves on", "func New()", "func New("}, {"serves at", `"hello"`, `"hi"`},
+	} {
+		count := strings.Count(said(), step.before)
+		if step.old != "" {
+			require.NoError(s, os.WriteFile(main, []byte(strings.Replace(string(text), step.old, step.by, 1)), 0o644))
+		}
+		require.Eventually(s, func() bool { return strings.Count(said(), step.before) > count },
+			patience, 5*time.Millisecond, step.before)
+	}
+	require.NoError(s, cmd.Process.Signal(syscall.SIGINT))
+	require.Error(s, cmd.Wait())
+	require.NoFileExists(s, s.path("m"))
+	return strings.ReplaceAll(said(), s.dir, "/home/me")
 }

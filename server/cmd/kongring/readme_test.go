@@ -61,7 +61,11 @@ func TestReadme(t *testing.T) {
 				b.prepare(s)
 			}
 		}
-		got := s.run(block[1])
+		run := s.run
+		if strings.HasPrefix(block[1], "kongring dev ") {
+			run = s.dev
+		}
+		got := run(block[1])
 		require.NotContains(t, got, "null", "with traffic each figure is known")
 		if *update {
 			page = []byte(strings.Replace(string(page), block[0], "```console\n$ "+block[1]+"\n"+got+"```", 1))

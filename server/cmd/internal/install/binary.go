@@ -47,7 +47,7 @@ func binaries(args []string) (found []string, err error) {
 				return nil, fmt.Errorf("no program in %s was built with kongring: build the plugins into it first", arg)
 			}
 			found = append(found, inside...)
-		case !builtWith(path):
+		case !BuiltWith(path):
 			return nil, fmt.Errorf("%s was not built with kongring: name a plugin binary, or a folder of them", arg)
 		default:
 			found = append(found, path)
@@ -65,16 +65,16 @@ func programs(dir string) (found []string, err error) {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		info, err := os.Stat(path) // of what a link leads to
-		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && builtWith(path) {
+		if err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && BuiltWith(path) {
 			found = append(found, path)
 		}
 	}
 	return found, nil
 }
 
-// builtWith tells whether a file is a Go program with kongring in it, and not
+// BuiltWith tells whether a file is a Go program with kongring in it, and not
 // this command.
-func builtWith(path string) bool {
+func BuiltWith(path string) bool {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil || info.Path == itself {
 		return false

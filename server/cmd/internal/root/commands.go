@@ -3,6 +3,7 @@ package root
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/kongring/kongring/server/cmd/internal/dev"
 	"github.com/kongring/kongring/server/cmd/internal/doctor"
 	"github.com/kongring/kongring/server/cmd/internal/install"
 	"github.com/kongring/kongring/server/cmd/internal/scaffold"
@@ -11,5 +12,7 @@ import (
 )
 
 func commands() []*cobra.Command {
-	return []*cobra.Command{doctor.Command(), install.Command(), install.Uninstall(), scaffold.Command(), top.Command(), trace.Command()}
+	return []*cobra.Command{
+		dev.Command(), doctor.Command(), install.Command(), install.Uninstall(), scaffold.Command(), top.Command(), trace.Command(),
+	}
 }
