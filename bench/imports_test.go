@@ -58,6 +58,9 @@ var may = map[string][]string{
 	"luabridge/testcert":  {},
 	"luabridge/kongrun":   {"luabridge/host"},
 	"luabridge/testbed":   {"server", "luabridge", "luabridge/host", "golang.org/x/sys/unix"},
+	"luabridge/host/konghost": {
+		"luabridge/host",
+	},
 	"luabridge/chaos": {
 		"server", "server/pdk/...", "luabridge/chaos", "luabridge/host", "luabridge/testbed/...", "golang.org/x/sys/unix",
 	},

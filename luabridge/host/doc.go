@@ -65,8 +65,6 @@
 //
 //   - preread: there is no stream subsystem.
 //   - certificates by name: TLS has the one certificate that Options names.
-//   - plugin configuration is not checked against schema.lua, and defaults of
-//     a schema are not filled in.
 //   - scopes by consumer, workspaces (there is one), the database, the Admin
 //     API, events between workers.
 //   - load balancing: an upstream (kong.service.set_upstream) is one target.
