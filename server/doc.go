@@ -52,10 +52,11 @@
 //     are the same rule as above.
 //  2. Yields to nginx, and a light thread looks once per turn of its loop for all
 //     that wait, where nginx has OpenResty's patches, as Kong's has: without them
-//     nothing can be made to wait for the next turn, and the doorbell is next. It also rings the server, if that sleeps: once for all the events
-//     of the turn, which is what batches them when cores are scarce. After
-//     LOOK_TURNS turns that brought nothing, and at once where that happened
-//     LOOK_PATIENCE times in a row (but for one time in LOOK_PROBE),
+//     nothing can be made to wait for the next turn, and the doorbell is next. It
+//     also rings the server, if that sleeps: once for all the events of the turn,
+//     which is what batches them when cores are scarce. After LOOK_TURNS turns
+//     that brought nothing, and at once where that happened LOOK_PATIENCE times
+//     in a row (but for one time in LOOK_PROBE),
 //  3. it says so and sleeps; the server rings its doorbell connection with the
 //     next frame.
 //

@@ -31,7 +31,7 @@ func read(t *testing.T, path string) string {
 
 // shown is a golden frame on the page: the last link of a paragraph, and the bytes
 // behind it.
-var shown = regexp.MustCompile("(?s)(\\[([a-z-]+)\\.hex\\]\\(testdata/golden/[a-z-]+\\.hex\\)[^\n]*:\n\n```\n)(.*?)```")
+var shown = regexp.MustCompile("(?s)(\\[([a-z-]+)\\.hex\\]\\(testdata/golden/[a-z-]+\\.hex\\)[^\n]*:\n\n```text\n)(.*?)```")
 
 // TestPageShowsGoldenFiles compares the frames of the example with the files, and
 // looks that each file is named there.
@@ -49,7 +49,7 @@ func TestPageShowsGoldenFiles(t *testing.T) {
 		require.NoError(t, os.WriteFile(example, []byte(text), 0o644))
 	}
 	blocks := shown.FindAllStringSubmatch(text, -1)
-	require.Equal(t, strings.Count(text, "\n\n```\n"), len(blocks), "a block without a file")
+	require.Equal(t, strings.Count(text, "\n\n```text\n"), len(blocks), "a block without a file")
 	for _, m := range blocks {
 		require.Equal(t, body(m[2]), m[3], "%s on the page: go test ./server/wire -run 'Golden|Page' -update", m[2])
 	}

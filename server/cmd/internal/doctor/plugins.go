@@ -127,7 +127,7 @@ func (s settings) access(socket string, info fs.FileInfo, r *report) {
 		r.ok("socket", "Kong's workers may connect to %s", socket)
 		return
 	}
-	const fix = "run the plugin server as Kong's nginx_user, or have it name that user by server.WithUID"
+	const fix = "run the plugin server as Kong's nginx_user, or give it that user by -allow-user"
 	if info.Mode()&0o022 == 0 {
 		r.add(Error, "socket", fix, "%s (mode %04o, user %d) keeps %s out", socket, info.Mode().Perm(), stat.Uid, name)
 		return
