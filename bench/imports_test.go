@@ -76,7 +76,7 @@ var may = map[string][]string{
 }
 
 // forTests are packages that only tests use: they see what they test.
-var forTests = []string{"luabridge/interop", "luabridge/e2e", "luabridge/kongtest", "luabridge/differential", "shm/leaktest", "server/liar", "server/wire/golden", "ring/model"}
+var forTests = []string{"luabridge/interop", "luabridge/e2e", "luabridge/kongtest", "luabridge/differential", "luabridge/pages", "shm/leaktest", "server/liar", "server/wire/golden", "ring/model"}
 
 func list(t *testing.T) (packages []listed) {
 	t.Helper()

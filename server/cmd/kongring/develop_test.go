@@ -7,27 +7,23 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-)
 
-// source is the folder of this source.
-func source(t *testing.T) string {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/kongring/kongring").Output()
-	require.NoError(t, err)
-	return strings.TrimSpace(string(out))
-}
+	"github.com/kongring/kongring/luabridge/pages"
+)
 
 // checkout has this source in the folder checkout.
 func (s *stage) checkout() {
 	s.Helper()
-	out, err := exec.Command("go", "mod", "download").CombinedOutput()
-	require.NoError(s, err, string(out))
-	s.Setenv("GOPROXY", "off")
-	s.Setenv("GOSUMDB", "off")
-	if err := os.Symlink(source(s.T), s.path("checkout")); !errors.Is(err, fs.ErrExist) {
+	pages.Run(s, ".", "go mod download")
+	for _, name := range []string{"GOPROXY", "GOSUMDB"} {
+		s.Setenv(name, "off")
+		out, ok := s.shell.Run("export "+name+"=off", true)
+		require.True(s, ok, out)
+	}
+	if err := os.Symlink(pages.Root(s), s.path("checkout")); !errors.Is(err, fs.ErrExist) {
 		require.NoError(s, err)
 	}
 }
@@ -63,5 +59,5 @@ func (s *stage) dev(command string) string {
 	require.NoError(s, cmd.Process.Signal(syscall.SIGINT))
 	require.Error(s, cmd.Wait())
 	require.NoFileExists(s, s.path("m"))
-	return strings.ReplaceAll(said(), s.dir, "/home/me")
+	return said()
 }

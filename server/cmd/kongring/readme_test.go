@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,15 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kongring/kongring/luabridge/host"
+	"github.com/kongring/kongring/luabridge/pages"
 	"github.com/kongring/kongring/luabridge/testbed"
 )
 
 var update = flag.Bool("update", false, "write into README.md what the commands print")
 
 const patience = 2 * time.Minute
-
-// console is a command of the page with what it prints.
-var console = regexp.MustCompile("(?s)```console\n\\$ (kongring [^\n]*)\n(.*?)```")
 
 // before is what has to be done before a command, by the start of its line.
 var before = []struct {
@@ -39,9 +36,11 @@ var before = []struct {
 // stage is where the commands of the page run.
 type stage struct {
 	*testing.T
-	dir, kongring string
-	build         testbed.Build
-	bed           *testbed.Bed
+	dir      string
+	kongring string // path of the command
+	shell    *pages.Shell
+	build    testbed.Build
+	bed      *testbed.Bed
 }
 
 // TestReadme runs each command that the page shows, in order, and compares what
@@ -50,82 +49,56 @@ func TestReadme(t *testing.T) {
 	if err := host.Available(); err != nil {
 		t.Skip("skipped: ", err)
 	}
-	page, err := os.ReadFile("README.md")
+	page, err := pages.Read("README.md")
 	require.NoError(t, err)
 	s := newStage(t)
-	all := console.FindAllStringSubmatch(string(page), -1)
-	require.NotEmpty(t, all)
-	for _, block := range all {
+	text := s.shell.Play(page, pages.Play{Home: "/home/me", Same: steady, Update: *update, Before: func(command string) {
 		for _, b := range before {
-			if strings.HasPrefix(block[1]+"\n", b.command) {
+			if strings.HasPrefix(command+"\n", b.command) {
 				b.prepare(s)
 			}
 		}
-		run := s.run
-		if strings.HasPrefix(block[1], "kongring dev ") {
-			run = s.dev
+	}, Run: func(command string) (string, bool) {
+		if !strings.HasPrefix(command, "kongring dev ") {
+			return "", false
 		}
-		got := run(block[1])
-		require.NotContains(t, got, "null", "with traffic each figure is known")
-		if *update {
-			page = []byte(strings.Replace(string(page), block[0], "```console\n$ "+block[1]+"\n"+got+"```", 1))
-			continue
-		}
-		require.Equal(t, steady(block[2]), steady(got), block[1])
-	}
+		return s.dev(command), true
+	}})
 	if *update {
-		require.NoError(t, os.WriteFile("README.md", page, 0o644))
+		require.NoError(t, os.WriteFile("README.md", []byte(text), 0o644))
 	}
 }
 
-var (
-	numbers = regexp.MustCompile(`-?\d+(\.\d+)?(e[+-]\d+)?[kMum]?|null|-\s`)
-	spaces  = regexp.MustCompile(` +`)
-	machine = regexp.MustCompile(`(?m)^(ok|note|warning) +(proc|seccomp|affinity|quota|idle|workers|files|memory) .*\n( +fix: .*\n)?`)
-)
+// machine is what doctor says of this machine.
+var machine = regexp.MustCompile(`(?m)^(ok|note|warning) +(proc|seccomp|affinity|quota|idle|workers|files|memory) .*\n( +fix: .*\n)?`)
 
 // steady leaves of an output what is the same each time and on each machine.
-func steady(text string) string {
-	text = machine.ReplaceAllString(text, "")
-	return spaces.ReplaceAllString(numbers.ReplaceAllString(text, "0 "), " ")
-}
+func steady(text string) string { return pages.Steady(machine.ReplaceAllString(text, "")) }
 
 func newStage(t *testing.T) *stage {
 	dir, err := os.MkdirTemp("", "kr") // short: a socket lies in it
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	s := &stage{T: t, dir: dir, kongring: filepath.Join(dir, "kongring")}
+	s := &stage{T: t, dir: dir}
 	require.NoError(t, os.Mkdir(s.path("bin"), 0o755))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s.build, err = testbed.Compile(ctx, s.path("bin"), testbed.Examples)
 	require.NoError(t, err)
-	out, err := exec.Command("go", "build", "-o", s.kongring, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
+	tools := t.TempDir()
+	s.kongring = filepath.Join(tools, "kongring")
+	pages.Run(t, ".", "go build -o "+s.kongring+" .")
+	s.shell = pages.NewShell(t, dir, "PATH="+tools+":"+os.Getenv("PATH"))
 	return s
 }
 
 func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }
 
-// run gives what a command prints, in the folder that the page is about.
-func (s *stage) run(command string) string {
-	s.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, s.kongring, strings.Fields(command)[1:]...)
-	cmd.Dir = s.dir
-	out, err := cmd.CombinedOutput()
-	require.NoError(s, ctx.Err())
-	if err != nil {
-		require.NotEmpty(s, out, "%s: %v", command, err)
-	}
-	return strings.ReplaceAll(string(out), s.dir, "/home/me")
-}
-
 // installed installs the plugins, and makes a prefix like one where a Kong with
 // them was started.
 func (s *stage) installed() {
-	s.run("kongring install ./bin --prefix ./usr --dir ./go --socket ./s")
+	out, ok := s.shell.Run("kongring install ./bin --prefix ./usr --dir ./go --socket ./s", true)
+	require.True(s, ok, out)
 	require.NoError(s, os.MkdirAll(s.path("kong"), 0o755))
 	text := fmt.Sprintf("plugins = bundled,hello\nlua_package_path = %s/?.lua;%s/?.lua;./?.lua\nnginx_worker_processes = 1\nnginx_user = root\n", s.path("go"), s.path("usr/share/lua/5.1"))
 	require.NoError(s, os.WriteFile(s.path("kong/.kong_env"), []byte(text), 0o644))

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/kongring/kongring/luabridge/pages"
 )
 
 // A lua value is nil, a bool, a float64, a string or a table.
@@ -105,7 +107,7 @@ func sends(t *testing.T, values []lua) map[[2]int][]byte {
 	}
 	script := fmt.Sprintf("local count, values = %d, { %s }\n%s", len(values), strings.Join(texts, ", "), giving)
 	cmd := exec.Command(luajit, "-e", script)
-	cmd.Env = append(os.Environ(), "LUA_PATH="+root(t)+"/luabridge/?.lua;;")
+	cmd.Env = append(os.Environ(), "LUA_PATH="+pages.Root(t)+"/luabridge/?.lua;;")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	sent := map[[2]int][]byte{}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/kongring/kongring/luabridge"
 	"github.com/kongring/kongring/luabridge/host"
+	"github.com/kongring/kongring/luabridge/pages"
 	"github.com/kongring/kongring/luabridge/testbed"
 )
 
@@ -50,7 +51,7 @@ func serve(t *testing.T, plugin string, env map[string]string, config object, mo
 	library, err := luabridge.BuildHelper("cc", dir)
 	require.NoError(t, err)
 	o := testbed.Options{
-		Build: testbed.Build{Root: root(t), Server: filepath.Join(after, plugin, plugin), Library: library},
+		Build: testbed.Build{Root: pages.Root(t), Server: filepath.Join(after, plugin, plugin), Library: library},
 		Dir:   dir,
 		Config: testbed.Config{
 			"plugins":   []string{plugin},

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/kongring/kongring/luabridge/pages"
 )
 
 // names are the plugins in the folder plugins: their own folders, and so their
@@ -43,12 +45,12 @@ func port(t *testing.T) (before, after string) {
 		for _, dir := range []string{before, after} {
 			require.NoError(t, os.CopyFS(dir, os.DirFS("plugins")))
 		}
-		run(t, after, here(t)+commands(t, "Change the source"))
+		pages.Run(t, after, here(t)+commands(t, "Change the source"))
 		for _, name := range names {
 			script := strings.ReplaceAll(commands(t, "Build it and look"), "my-plugin", name)
 			require.Contains(t, script, "go test", "the plugins' own tests")
-			run(t, filepath.Join(after, name), script)
-			run(t, filepath.Join(before, name), "go vet . && go test . && go build -o "+name+" .")
+			pages.Run(t, filepath.Join(after, name), script)
+			pages.Run(t, filepath.Join(before, name), "go vet . && go test . && go build -o "+name+" .")
 		}
 		ported.before, ported.after = before, after
 	})
@@ -119,7 +121,7 @@ type object = map[string]interface{}
 
 func dump(t *testing.T, binary string) (out object) {
 	t.Helper()
-	require.NoError(t, json.Unmarshal([]byte(run(t, ".", binary+" -dump")), &out))
+	require.NoError(t, json.Unmarshal([]byte(pages.Run(t, ".", binary+" -dump")), &out))
 	return out
 }
 
@@ -147,11 +149,11 @@ func TestPortedInstall(t *testing.T) {
 	_, after := port(t)
 	for _, name := range names {
 		dir := t.TempDir()
-		require.NoError(t, os.Symlink(root(t), filepath.Join(dir, "kongring")))
+		require.NoError(t, os.Symlink(pages.Root(t), filepath.Join(dir, "kongring")))
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, "usr/bin"), 0o755))
 		require.NoError(t, os.Symlink(filepath.Join(after, name, name), filepath.Join(dir, name)))
 		script := strings.ReplaceAll(commands(t, "Install it"), "my-plugin", name)
-		run(t, dir, strings.ReplaceAll(script, "/usr/local", filepath.Join(dir, "usr")))
+		pages.Run(t, dir, strings.ReplaceAll(script, "/usr/local", filepath.Join(dir, "usr")))
 
 		require.FileExists(t, filepath.Join(dir, "usr/share/lua/5.1/kongring/handler.lua"))
 		require.FileExists(t, filepath.Join(dir, "usr/share/lua/5.1/kongring/libkongring.so"))
@@ -168,12 +170,12 @@ func TestPortedInstall(t *testing.T) {
 func TestPortedCopy(t *testing.T) {
 	_, after := port(t)
 	dir := t.TempDir()
-	run(t, dir, "cp "+filepath.Join(after, "session", "session")+" my-plugin")
+	pages.Run(t, dir, "cp "+filepath.Join(after, "session", "session")+" my-plugin")
 	var out struct {
 		SocketPath string
 		Plugins    []struct{ Name string }
 	}
-	require.NoError(t, json.Unmarshal([]byte(run(t, dir, commands(t, "Side by side"))), &out))
+	require.NoError(t, json.Unmarshal([]byte(pages.Run(t, dir, commands(t, "Side by side"))), &out))
 	require.Equal(t, "my-plugin-stock", out.Plugins[0].Name)
 	require.Equal(t, "/usr/local/kong/my-plugin-stock.socket", out.SocketPath)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kongring/kongring/luabridge/pages"
 	"github.com/kongring/kongring/luabridge/testbed"
 )
 
@@ -19,8 +20,8 @@ import (
 func TestPortedSideBySide(t *testing.T) {
 	_, after := port(t)
 	copies := t.TempDir()
-	run(t, copies, "cp "+filepath.Join(after, "session", "session")+" my-plugin")
-	run(t, copies, commands(t, "Side by side"))
+	pages.Run(t, copies, "cp "+filepath.Join(after, "session", "session")+" my-plugin")
+	pages.Run(t, copies, commands(t, "Side by side"))
 	const stock = "my-plugin-stock"
 	config := object{"issuer": "us", "scopes": []string{"read"}}
 	route := func(plugin string) object {
