@@ -90,7 +90,7 @@ func TestReadmeNamesEveryPage(t *testing.T) {
 	}
 	for _, p := range project.pages {
 		if p.Path != "README.md" && !strings.HasPrefix(p.Path, "bench/results/") {
-			require.Contains(t, readme, "]("+p.Path, "the table of pages in README.md")
+			require.True(t, strings.Contains(readme, "]("+p.Path), "the table of pages in README.md has no %s", p.Path)
 		}
 	}
 }
