@@ -68,6 +68,10 @@ func TestChecksFindFaults(t *testing.T) {
 			right: []string{"\n| symptom | x |\n|---|---|\n| `handler panicked`, `Permission denied` | `no text` |\n"},
 			wrong: []string{"\n| symptom | x |\n|---|---|\n| `handler danced` | |\n"},
 		},
+		"source": {
+			right: []string{f + "go\nfunc f() {}\n" + f, f + "json\n{}\n" + f},
+			wrong: []string{f + "go\nfunc f() {\n" + f, f + "go\nfunc f(){}\n" + f, f + "json\n{\n" + f},
+		},
 	} {
 		for _, text := range c.right {
 			require.Empty(t, checks[name](project, pages.Parse("server/X.md", text)), "%s: %s", name, text)
@@ -76,7 +80,7 @@ func TestChecksFindFaults(t *testing.T) {
 			require.NotEmpty(t, checks[name](project, pages.Parse("server/X.md", text)), "%s: %s", name, text)
 		}
 	}
-	require.Len(t, checks, 8, "each has its cases above")
+	require.Len(t, checks, 9, "each has its cases above")
 }
 
 // The README leads to every page.

@@ -1,7 +1,9 @@
 package pages_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"go/format"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,7 +18,7 @@ type check func(*project, *pages.Page) []string
 // checks are all that look at one page by itself.
 var checks = map[string]check{
 	"commands": commands, "links": links, "files": files, "make": makes, "environment": environment, "symbols": symbols,
-	"tests": tests, "log": logTexts,
+	"tests": tests, "log": logTexts, "source": sources,
 }
 
 func at(p *pages.Page, line int, format string, args ...interface{}) string {
@@ -225,6 +227,27 @@ func logTexts(project *project, p *pages.Page) (faults []string) {
 		for _, c := range pages.Parse(p.Path, first).Code {
 			if c.Text != "Permission denied" && !project.in("server/", c.Text) && !project.in("luabridge/kongring/", c.Text) {
 				faults = append(faults, at(p, 0, "nobody writes %q into a log", c.Text))
+			}
+		}
+	}
+	return faults
+}
+
+// sources wants Go, whole files or pieces, to be as gofmt has it, and JSON to be
+// some.
+func sources(_ *project, p *pages.Page) (faults []string) {
+	for _, b := range p.Blocks {
+		switch b.Language {
+		case "go":
+			formatted, err := format.Source([]byte(b.Text))
+			if err != nil {
+				faults = append(faults, at(p, b.Line, "%v", err))
+			} else if string(formatted) != b.Text {
+				faults = append(faults, at(p, b.Line, "gofmt has it otherwise: %s", formatted))
+			}
+		case "json":
+			if !json.Valid([]byte(b.Text)) {
+				faults = append(faults, at(p, b.Line, "this is no JSON"))
 			}
 		}
 	}

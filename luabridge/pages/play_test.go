@@ -45,6 +45,25 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// What stands on a page as a whole program can be built. Those that are files of a
+// page which is played are built there.
+func TestProgramsBuild(t *testing.T) {
+	project := readProject(t)
+	built := 0
+	for _, p := range project.pages {
+		for _, b := range p.Blocks {
+			if b.Language != "go" || b.Notes["file"] != "" || !strings.HasPrefix(b.Text, "package main\n") {
+				continue
+			}
+			name := filepath.Join(t.TempDir(), "main.go")
+			require.NoError(t, os.WriteFile(name, []byte(b.Text), 0o644))
+			pages.Run(t, project.root, "go build -o /dev/null "+name)
+			built++
+		}
+	}
+	require.Positive(t, built)
+}
+
 // freeAddress is one that nobody listens at, in all likelihood also later.
 func freeAddress(t *testing.T) string {
 	t.Helper()
