@@ -132,7 +132,7 @@ func (s settings) access(socket string, info fs.FileInfo, r *report) {
 		r.add(Error, "socket", fix, "%s (mode %04o, user %d) keeps %s out", socket, info.Mode().Perm(), stat.Uid, name)
 		return
 	}
-	r.add(Warning, "socket", fix, "%s is user %d's: its server turns %s away, unless it names that user", socket, stat.Uid, name)
+	r.add(Warning, "socket", fix, "%s is user %d's: its server refuses the user %s, unless it was given that one", socket, stat.Uid, name)
 }
 
 // answered looks at the figures of a server.
