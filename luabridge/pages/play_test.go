@@ -4,8 +4,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -88,6 +91,31 @@ func TestShell(t *testing.T) {
 	out, ok = shell.Run("echo before; false; echo behind", true)
 	require.False(t, ok)
 	require.Equal(t, "before\n", out)
+}
+
+// What a page starts in the background ends with the test, and before it does.
+func TestShellEndsWhatRuns(t *testing.T) {
+	for _, ending := range []string{"true", "set -e; false"} {
+		var pid int
+		t.Run(ending, func(t *testing.T) {
+			shell := pages.NewShell(t, t.TempDir())
+			out, ok := shell.Run("sleep 1000 &\necho $!", true)
+			require.True(t, ok)
+			var err error
+			pid, err = strconv.Atoi(strings.TrimSpace(out))
+			require.NoError(t, err)
+			require.NoError(t, syscall.Kill(pid, 0))
+			shell.Run(ending, false)
+		})
+		require.Eventually(t, func() bool { return !runs(pid) }, time.Minute, 10*time.Millisecond)
+	}
+}
+
+// runs tells whether a process is there, and more than a name that nobody asked for.
+func runs(pid int) bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, state, _ := strings.Cut(string(text), ") ")
+	return err == nil && !strings.HasPrefix(state, "Z")
 }
 
 // A page that says what does not happen is found out, and written anew if asked.

@@ -34,10 +34,10 @@ func TestPicturesAreUpToDate(t *testing.T) {
 
 // Text that does not fit is found when it is drawn.
 func TestTextThatDoesNotFit(t *testing.T) {
-	c := &canvas{width: 100, height: 100}
-	require.Panics(t, func() { c.box(0, 0, 40, 40, plain, "more than a few letters") })
-	require.Panics(t, func() { c.box(0, 0, 90, 30, plain, "two", "lines") })
-	require.Panics(t, func() { c.text(90, 10, "start", "", "over the border") })
+	c := &canvas{width: 300, height: 100}
+	require.Panics(t, func() { c.box(130, 0, 40, 40, plain, "more than a few letters") })
+	require.Panics(t, func() { c.box(100, 0, 90, 30, plain, "two", "lines") })
+	require.Panics(t, func() { c.text(250, 10, "start", "", "over the border") })
 	require.Panics(t, func() { c.text(10, 10, "end", "", "over the border") })
 	require.NotPanics(t, func() { c.box(0, 0, 60, 40, plain, "fits") })
 }
