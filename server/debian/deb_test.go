@@ -215,6 +215,7 @@ func installed(deb, plugin string) (err error) {
 		{"requests", func() error { return serves(ctx, dir, plugin) }},
 		{"install again", func() error { return run("dpkg", "-i", deb) }},
 		{"another member of the group", func() error { return run("usermod", "--append", "--groups", "kongring", "nobody") }},
+		{"what a unit keeps", func() error { return run("install", "-d", "-o", "kongring", "/run/kongring/hello") }},
 		{"remove", func() error { return run("dpkg", "-r", "kongring") }},
 		{"the user stays", func() error { return says("kongring", "getent", "passwd", "kongring") }},
 		{"purge", func() error { return run("dpkg", "-P", "kongring") }},
