@@ -139,7 +139,7 @@ deb: ## build the Debian package into .build: bridge, helper, command, units
 
 # Installed in a copy of this machine's files, see server/debian/copy_test.go.
 test-deb: ## the Debian package: the same bytes twice, lintian, installed, used and purged
-	@$(MAKE) --no-print-directory setup PACKAGES="$(PACKAGES) lintian binutils man-db"
+	@$(MAKE) --no-print-directory setup PACKAGES="$(PACKAGES) lintian binutils"
 	$(GO) test -v -count=1 ./server/debian
 
 # A module of its own, with Kubernetes' types, so that plugins do not require them.
