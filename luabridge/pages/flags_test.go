@@ -60,12 +60,17 @@ func readFlags(t *testing.T, root string) known {
 			require.Greater(t, len(all[name]), 7, text)
 			continue
 		}
-		_, list, _ := strings.Cut(text, "Available Commands:\n")
-		list, _, _ = strings.Cut(list, "\n\n")
-		for line := range strings.Lines(list) {
-			command := strings.Fields(line)[0]
-			help("kongring "+command, command, "--help")
+		var commands func(as, text string)
+		commands = func(as, text string) {
+			_, list, _ := strings.Cut(text, "Available Commands:\n")
+			list, _, _ = strings.Cut(list, "\n\n")
+			for line := range strings.Lines(list) {
+				command := as + " " + strings.Fields(line)[0]
+				commands(command, help(command, append(strings.Fields(command)[1:], "--help")...))
+			}
 		}
+		commands(name, text)
+		require.True(t, all["kongring trace record"]["--values"])
 		require.True(t, all["kongring top"]["--once"])
 	}
 	return all
@@ -96,10 +101,13 @@ func (k known) faults(p *pages.Page) (faults []string) {
 			if programs[name] == "" {
 				continue
 			}
-			if name == "kongring" && len(words) > 1 && k["kongring "+words[1]] != nil {
-				name += " " + words[1]
+			for i := 1; i < len(words) && k[name+" "+words[i]] != nil; i++ {
+				name += " " + words[i]
 			}
 			for _, word := range words[1:] {
+				if word == "--" { // what follows is another program's
+					break
+				}
 				if flag := usedFlag.FindString(word); flag != "" && !k[name][flag] {
 					faults = append(faults, at(p, c.Line, "%s %s: it has no such flag", name, flag))
 				}
@@ -118,7 +126,7 @@ func TestFlagsExist(t *testing.T) {
 	}
 	for text, right := range map[string]bool{
 		"`-install`": true, "`-allow-user NAME`": true, "`--prefix`": true, "`my-plugin -check`": true, "`kongring top --once`": true,
-		"`kongring doctor -c kong.conf`": true, "`curl --whatever`": true, "`konghost -lua DIR`": true, "`-1`": true,
+		"`kongring doctor -c kong.conf`": true, "`kongring trace record --values`": true, "`kongring dev . -- -socket ./s`": true, "`kongring trace show --values`": false, "`curl --whatever`": true, "`konghost -lua DIR`": true, "`-1`": true,
 		"`-instal`": false, "`my-plugin -once`": false, "`kongring top --prefix`": false, "`kongring doctor -x kong.conf`": false,
 		"`/usr/local/bin/my-plugin -dumps`": false, "`konghost -luas DIR`": false,
 	} {
