@@ -1,33 +1,15 @@
-// Command callserver serves the example plugin calls for the benchmarks, with
-// the shortcuts that spare round trips, or without; and two small plugins more,
-// mallocs and slow.
+// Command callserver is the plugin server of the benchmarks: see the package served.
 package main
 
 import (
-	"flag"
 	"log"
+	"os"
 
-	"github.com/kongring/kongring/server"
-	"github.com/kongring/kongring/server/examples/calls"
+	"github.com/kongring/kongring/bench/served"
 )
 
 func main() {
-	sync := flag.Bool("sync", false, "make each call a round trip of its own: no memo, no prefetch, no posted writes")
-	bound := flag.Bool("affinity", false, "bind a session's reader beside its worker")
-	flag.Parse()
-	options := []server.Option{
-		server.WithSocket(server.SocketPath("callserver")),
-		server.WithPlugin("calls", calls.New, calls.Version, calls.Priority),
-		server.WithPlugin("mallocs", func() interface{} { return &mallocs{} }, calls.Version, calls.Priority),
-		server.WithPlugin("slow", func() interface{} { return &slow{} }, calls.Version, calls.Priority),
-	}
-	if *bound {
-		options = append(options, server.Affinity())
-	}
-	if *sync {
-		options = append(options, server.SyncWrites(), server.WithoutMemo(), server.WithoutPrefetch())
-	}
-	if err := server.Run(options...); err != nil {
+	if err := served.Main(os.Args[1:]); err != nil {
 		log.Fatal(err)
 	}
 }

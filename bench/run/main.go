@@ -3,10 +3,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -62,7 +59,11 @@ func run(ctx context.Context, plan suite.Plan, out, picture string) error {
 		return err
 	}
 	if out != "" {
-		if err := writeJSON(&report, out); err != nil {
+		text, err := report.JSON()
+		if err == nil {
+			err = os.WriteFile(out, text, 0o644)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -72,29 +73,10 @@ func run(ctx context.Context, plan suite.Plan, out, picture string) error {
 	return nil
 }
 
-func writeJSON(report *suite.Report, path string) error {
-	text, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
-}
-
 func save(report *suite.Report, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	text, err := os.Create(filepath.Join(dir, "requests.txt"))
-	if err != nil {
-		return err
-	}
-	var targets bytes.Buffer
-	report.WriteTargets(&targets)
-	return errors.Join(
-		report.WriteText(text), text.Close(),
-		os.WriteFile(filepath.Join(dir, "targets.md"), targets.Bytes(), 0o644),
-		writeJSON(report, filepath.Join(dir, "requests.json")),
-		report.SavePicture(suite.Throughput, pictured, filepath.Join(dir, "requests.svg"), filepath.Join(dir, "requests.png")),
-		report.SavePicture(suite.Latency, pictured, filepath.Join(dir, "latency.svg"), filepath.Join(dir, "latency.png")),
-	)
+	_, err := report.Save(dir+string(filepath.Separator), pictured)
+	return err
 }

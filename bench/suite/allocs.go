@@ -20,7 +20,7 @@ type Allocs struct {
 var allocCells = []Allocs{{Kind: "header", N: 0}, {Kind: "header", N: 10}, {Kind: "setter", N: 10}, {Kind: "mix", N: 10}}
 
 func (r *run) runAllocs(ctx context.Context, report *Report) error {
-	r.say("\r\033[Kallocations")
+	r.step(r.allocCost(), "allocations")
 	routes := []interface{}{route("/mallocs", "mallocs", nil)}
 	path := func(c Allocs) string { return fmt.Sprintf("/%s-%d", c.Kind, c.N) }
 	for _, c := range allocCells {

@@ -45,7 +45,7 @@ func (r *run) runBodies(ctx context.Context, report *Report) error {
 			if !m.http {
 				continue
 			}
-			r.say("\r\033[Kbodies: round %d of %d, %s", round+1, r.Rounds, m.name)
+			r.step(r.bodyCost(), "bodies: round %d of %d, %s", round+1, r.Rounds, m.name)
 			err := r.bodiesOf(ctx, m, func(n int, ns float64) {
 				samples[cell{m.name, n}] = append(samples[cell{m.name, n}], ns)
 			})

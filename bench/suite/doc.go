@@ -1,7 +1,7 @@
 // Package suite measures the whole of kongring beside the two other ways to run
 // a plugin, in Lua and through Kong's stock plugin servers, and writes what came
 // of it as text, JSON and pictures, with the project's targets beside it. The
-// command bench/run is its front.
+// commands bench/run and kongring bench are its fronts.
 //
 // # Modes
 //

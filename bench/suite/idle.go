@@ -13,7 +13,7 @@ import (
 const quietFor = time.Second
 
 func (r *run) runIdle(ctx context.Context, report *Report) (err error) {
-	r.say("\r\033[Kidle")
+	r.step(r.idleCost(), "idle")
 	report.Server.IdleTicks, err = r.idle(ctx, modeNamed("ring"))
 	return err
 }

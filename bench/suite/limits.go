@@ -45,7 +45,7 @@ func (r *run) runLimits(ctx context.Context, report *Report) error {
 	}
 	samples := map[string][]float64{}
 	for round := range r.Rounds {
-		r.say("\r\033[Klimits: round %d of %d", round+1, r.Rounds)
+		r.step(limitCost, "limits: round %d of %d", round+1, r.Rounds)
 		out, err := exec.CommandContext(ctx, pingPong, append(cores, "100000", "3")...).Output()
 		if err != nil {
 			return fmt.Errorf("pingpong: %w", err)

@@ -117,7 +117,7 @@ func (r *run) withHost(ctx context.Context, m mode, o host.Options, plugins []st
 	// there is one for each turn of its loop: a line in a file costs more than
 	// the turn.
 	o.LogLevel = "error"
-	o.LuaPath = []string{filepath.Join(r.build.Root, "bench", "lua")}
+	o.LuaPath = []string{r.lua}
 	o.Env = map[string]string{"KONGRING_BENCH_SOCKET": testbed.SocketIn(dir)} // for calls-stock
 	args := m.args
 	if m.meters {

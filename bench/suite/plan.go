@@ -35,6 +35,16 @@ type Plan struct {
 	idleFor time.Duration
 }
 
+// Own is a quick plan without what takes the project's source to measure, the ring
+// by itself: for any machine. Calls for each request and connections are those that
+// whole requests are measured with, and none is left out.
+func Own(rounds int, seconds float64, calls, conns []int) Plan {
+	p := Quick()
+	p.Rounds, p.Seconds, p.calls, p.conns = rounds, seconds, calls, conns
+	p.ringRounds = 0
+	return p
+}
+
 // Full takes about twelve minutes.
 func Full() Plan {
 	return Plan{

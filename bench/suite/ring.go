@@ -38,10 +38,10 @@ type RingFigure struct {
 // runRing lets the command bench/ring measure.
 func (r *run) runRing(ctx context.Context, report *Report) error {
 	cores, err := twoCores()
-	if err != nil || cores == nil {
+	if err != nil || cores == nil || r.ringRounds == 0 {
 		return err
 	}
-	r.say("\r\033[Kring")
+	r.step(r.ringCost(), "ring")
 	program := filepath.Join(r.dir, "ring")
 	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./bench/ring")
 	build.Dir = r.build.Root
@@ -56,7 +56,7 @@ func (r *run) runRing(ctx context.Context, report *Report) error {
 		args = append(args, "-sleep")
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Stderr = r.build.Root, r.progress
+	cmd.Dir, cmd.Stderr = r.build.Root, r.progress.to
 	out, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("bench/ring: %w", err)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -19,13 +20,29 @@ type run struct {
 	Plan
 	dir      string
 	build    testbed.Build
-	progress io.Writer
+	lua      string // folder with the Lua modules of the benchmarks
+	progress *Progress
 }
 
-// Run carries out a plan and says on progress how far it is.
-func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err error) {
+// Builder makes what is measured, in a folder for temporary files: the plugin server
+// of package served, the C helper, and where the bridge's modules are.
+type Builder func(ctx context.Context, dir string) (testbed.Build, error)
+
+// FromSource compiles it all. It runs anywhere in the work tree.
+func FromSource(ctx context.Context, dir string) (testbed.Build, error) {
+	return testbed.Compile(ctx, dir, "./bench/callserver")
+}
+
+// Run carries out a plan with what the source is compiled to, and says on progress
+// how far it is.
+func Run(ctx context.Context, plan Plan, progress io.Writer) (Report, error) {
+	return RunBuild(ctx, plan, FromSource, NewProgress(progress))
+}
+
+// RunBuild is Run with what build makes.
+func RunBuild(ctx context.Context, plan Plan, build Builder, progress *Progress) (report Report, err error) {
 	report = Report{When: time.Now().UTC().Truncate(time.Second), Plan: plan, Machine: bench.Look(), Strays: strays()}
-	r, err := prepare(ctx, plan, progress)
+	r, err := prepare(ctx, plan, build, progress)
 	if err != nil {
 		return report, err
 	}
@@ -34,6 +51,8 @@ func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err
 			err = e
 		}
 	}()
+	progress.begin(plan.cost())
+	defer progress.end()
 	if len(report.Strays) > 0 {
 		r.say("these run already and may disturb: %v\n", report.Strays)
 	}
@@ -53,12 +72,11 @@ func Run(ctx context.Context, plan Plan, progress io.Writer) (report Report, err
 		report.Targets = report.compare()
 	}
 	report.Took = time.Since(report.When).Round(time.Second).Seconds()
-	r.say("\r\033[K")
 	return report, nil
 }
 
 // prepare compiles what is measured. The caller removes the run's dir.
-func prepare(ctx context.Context, plan Plan, progress io.Writer) (*run, error) {
+func prepare(ctx context.Context, plan Plan, build Builder, progress *Progress) (*run, error) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return nil, fmt.Errorf("%w (Debian: apt-get install wrk)", err)
 	}
@@ -66,14 +84,17 @@ func prepare(ctx context.Context, plan Plan, progress io.Writer) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	build, err := testbed.Compile(ctx, dir, "./bench/callserver")
+	r := &run{Plan: plan, progress: progress, dir: dir, lua: filepath.Join(dir, "lua")}
+	if r.build, err = build(ctx, dir); err == nil {
+		err = os.CopyFS(r.lua, bench.Lua())
+	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return &run{Plan: plan, progress: progress, dir: dir, build: build}, nil
+	return r, nil
 }
 
-func (r *run) say(format string, args ...interface{}) { fmt.Fprintf(r.progress, format, args...) }
+func (r *run) say(format string, args ...interface{}) { r.progress.note(format, args...) }
 
 func (r *run) runEvents(ctx context.Context, report *Report) error {
 	type cell struct {
@@ -87,7 +108,7 @@ func (r *run) runEvents(ctx context.Context, report *Report) error {
 			if !m.event {
 				continue
 			}
-			r.say("\r\033[Kevents: round %d of %d, %s", round+1, r.Rounds, m.name)
+			r.step(r.eventCost(), "events: round %d of %d, %s", round+1, r.Rounds, m.name)
 			err := r.events(ctx, m, func(kind string, n int, ns float64) {
 				c := cell{m.name, kind, n}
 				if round == 0 {
@@ -119,7 +140,7 @@ func (r *run) runRequests(ctx context.Context, report *Report) error {
 	for round := range r.Rounds {
 		for i := range report.HTTP {
 			row := &report.HTTP[i]
-			r.say("\r\033[Krequests: round %d of %d, %d of %d", round+1, r.Rounds, i+1, len(report.HTTP))
+			r.step(r.requestCost(), "requests: round %d of %d, %s, %d calls, %s", round+1, r.Rounds, row.Mode, row.N, plural(row.Conns, "connection"))
 			f, err := r.requests(ctx, modeNamed(row.Mode), row.N, row.Conns)
 			if err != nil {
 				return fmt.Errorf("mode %s, %d calls, %d connections: %w", row.Mode, row.N, row.Conns, err)

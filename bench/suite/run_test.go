@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/kongring/kongring/bench"
 	"github.com/kongring/kongring/luabridge/host"
 	"github.com/kongring/kongring/luabridge/testbed"
 )
@@ -24,11 +26,13 @@ func newRun(t *testing.T) *run {
 	if testing.Short() {
 		t.Skip("starts nginx several times")
 	}
-	r := &run{Plan: Quick(), dir: t.TempDir(), progress: io.Discard}
+	r := &run{Plan: Quick(), dir: t.TempDir(), progress: NewProgress(io.Discard)}
 	r.eventCalls, r.eventSeconds, r.Seconds, r.warmUp = []int{0, 3}, 0.001, 0.2, time.Millisecond
 	var err error
-	r.build, err = testbed.Compile(t.Context(), r.dir, "./bench/callserver")
+	r.build, err = FromSource(t.Context(), r.dir)
 	require.NoError(t, err)
+	r.lua = filepath.Join(r.dir, "lua")
+	require.NoError(t, os.CopyFS(r.lua, bench.Lua()))
 	return r
 }
 
@@ -162,8 +166,10 @@ func TestQuickRun(t *testing.T) {
 	plan.Seconds, plan.warmUp, plan.eventSeconds, plan.idleFor = 0.1, time.Millisecond, 0.001, time.Millisecond
 	plan.trips, plan.ringRounds, plan.ringSteps = 100, 1, 2000
 	plan.calls, plan.conns, plan.eventCalls, plan.bodies = []int{10}, []int{16}, []int{0, 10, 50}, []int{1 << 20}
-	report, err := Run(t.Context(), plan, io.Discard)
+	progress := NewProgress(io.Discard)
+	report, err := RunBuild(t.Context(), plan, FromSource, progress)
 	require.NoError(t, err)
+	require.InDelta(t, progress.all, progress.done, 1e-6, "each step was foreseen")
 
 	text, err := json.Marshal(report)
 	require.NoError(t, err)

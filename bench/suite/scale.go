@@ -68,7 +68,7 @@ func (r *run) scaleWorkers(ctx context.Context, s *Scale) error {
 	m := modeNamed("ring")
 	routes := []interface{}{route("/", m.plugin, map[string]interface{}{"n": 10, "kind": r.Kind})}
 	for _, n := range r.workers {
-		r.say("\r\033[Kscale: %d workers", n)
+		r.step(r.requestCost(), "scale: %d workers", n)
 		err := r.withHost(ctx, m, host.Options{Workers: n}, []string{m.plugin}, routes, func(b *testbed.Bed) error {
 			if err := r.warm(ctx, b, false); err != nil {
 				return err
@@ -85,7 +85,7 @@ func (r *run) scaleWorkers(ctx context.Context, s *Scale) error {
 }
 
 func (r *run) scaleIdle(ctx context.Context, s *Scale) error {
-	r.say("\r\033[Kscale: %d idle sessions", r.idleSessions)
+	r.step(r.idleCost(), "scale: %d idle sessions", r.idleSessions)
 	idle := &Idle{Sessions: r.idleSessions}
 	routes := []interface{}{r.loop("/", "calls", "header", 10)}
 	event := func(b *testbed.Bed) (float64, error) {
@@ -156,7 +156,7 @@ func (r *run) scaleSlow(ctx context.Context, s *Scale) error {
 	routes := []interface{}{route("/", "slow", map[string]interface{}{"milliseconds": slowness})}
 	return r.withBed(ctx, modeNamed("ring"), "slow", routes, func(b *testbed.Bed) error {
 		for _, conns := range r.slowConns {
-			r.say("\r\033[Kscale: %d slow handlers", conns)
+			r.step(r.requestCost(), "scale: %d slow handlers", conns)
 			result, err := r.wrk(ctx, b.Host.URL()+target, conns)
 			if err != nil {
 				return fmt.Errorf("%d slow handlers: %w", conns, err)

@@ -58,7 +58,7 @@ func RunSoak(ctx context.Context, name string, length, stretch time.Duration, pr
 		When: time.Now().UTC().Truncate(time.Second), Machine: bench.Look(),
 		Mode: name, Kind: "mix", Conns: soakConns, Calls: soakCalls,
 	}
-	r, err := prepare(ctx, Plan{Seconds: stretch.Seconds(), Kind: s.Kind}, progress)
+	r, err := prepare(ctx, Plan{Seconds: stretch.Seconds(), Kind: s.Kind}, FromSource, NewProgress(progress))
 	if err != nil {
 		return s, err
 	}

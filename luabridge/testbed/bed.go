@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,7 +69,8 @@ func (b *Bed) start(ctx context.Context) error {
 			return err
 		}
 	}
-	install := exec.CommandContext(ctx, b.options.Build.Server, "-socket", b.Socket(), "-install", b.path("lua"))
+	args := slices.Concat(b.options.Build.Args, []string{"-socket", b.Socket(), "-install", b.path("lua")})
+	install := exec.CommandContext(ctx, b.options.Build.Server, args...)
 	if out, err := install.CombinedOutput(); err != nil {
 		return fmt.Errorf("install plugins: %w: %s", err, out)
 	}
@@ -97,7 +99,8 @@ func (b *Bed) StartServer(ctx context.Context) (err error) {
 	if b.options.Carrier != "" {
 		args = append([]string{"-carrier", b.options.Carrier}, args...)
 	}
-	b.Server, err = startServer(ctx, b.options.Credential, b.options.Build.Server, b.Socket(), b.path("server.log"), args...)
+	args = slices.Concat(b.options.Build.Args, []string{"-socket", b.Socket()}, args)
+	b.Server, err = startServer(ctx, b.options.Credential, b.options.Build.Server, b.Socket(), b.path("server.log"), args)
 	return err
 }
 

@@ -4,6 +4,7 @@
 package testbed
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os/exec"
@@ -15,9 +16,11 @@ import (
 
 // Build is what was compiled for a run.
 type Build struct {
-	Root    string // of the module's source
-	Server  string // binary of the plugin server
-	Library string // the C helper
+	Root    string   // of the module's source
+	Server  string   // binary of the plugin server
+	Args    []string // that make the binary one, before its flags; most need none
+	Library string   // the C helper
+	Lua     string   // folder with the bridge's folder kongring, where it is not the source's
 }
 
 // Examples is the package of the server of the example plugins.
@@ -44,7 +47,7 @@ func Compile(ctx context.Context, dir, path string, flags ...string) (Build, err
 }
 
 // LuaPath is the folder with the bridge's modules.
-func (b Build) LuaPath() string { return filepath.Join(b.Root, "luabridge") }
+func (b Build) LuaPath() string { return cmp.Or(b.Lua, filepath.Join(b.Root, "luabridge")) }
 
 func moduleRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/kongring/kongring").Output()

@@ -28,17 +28,18 @@ const look = 2 * time.Millisecond
 // StartServer runs a plugin server that listens on socket and returns when it
 // does. Its output goes to the file at logPath. It dies with this process.
 func StartServer(ctx context.Context, binary, socket, logPath string, args ...string) (*Server, error) {
-	return startServer(ctx, nil, binary, socket, logPath, args...)
+	return startServer(ctx, nil, binary, socket, logPath, append([]string{"-socket", socket}, args...))
 }
 
-func startServer(ctx context.Context, as *syscall.Credential, binary, socket, logPath string, args ...string) (*Server, error) {
+// startServer is StartServer with all arguments, and who to run the binary as.
+func startServer(ctx context.Context, as *syscall.Credential, binary, socket, logPath string, args []string) (*Server, error) {
 	out, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("start plugin server: %w", err)
 	}
 	defer out.Close()
 	s := &Server{Socket: socket, log: logPath, ended: make(chan struct{})}
-	s.cmd = exec.Command(binary, append([]string{"-socket", socket}, args...)...)
+	s.cmd = exec.Command(binary, args...)
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: as}
 	if err := s.cmd.Start(); err != nil {
