@@ -3,6 +3,7 @@ package root
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/kongring/kongring/server/cmd/internal/benchmark"
 	"github.com/kongring/kongring/server/cmd/internal/dev"
 	"github.com/kongring/kongring/server/cmd/internal/doctor"
 	"github.com/kongring/kongring/server/cmd/internal/install"
@@ -13,6 +14,7 @@ import (
 
 func commands() []*cobra.Command {
 	return []*cobra.Command{
-		dev.Command(), doctor.Command(), install.Command(), install.Uninstall(), scaffold.Command(), top.Command(), trace.Command(),
+		benchmark.Command(), benchmark.Server(), dev.Command(), doctor.Command(), install.Command(), install.Uninstall(),
+		scaffold.Command(), top.Command(), trace.Command(),
 	}
 }
