@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -60,4 +61,22 @@ func (s *stage) dev(command string) string {
 	require.Error(s, cmd.Wait())
 	require.NoFileExists(s, s.path("m"))
 	return said()
+}
+
+// TestDeveloping runs the commands that the page about developing begins with.
+func TestDeveloping(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: builds programs")
+	}
+	s := newStage(t)
+	s.checkout()
+	page, err := pages.Read("../../DEVELOPING.md")
+	require.NoError(t, err)
+	script := page.Blocks[0].Text
+	// The command is of no published version here.
+	const first = "kongring new my-plugin"
+	require.Contains(t, script, first+"\n")
+	out, ok := s.shell.Run(strings.Replace(script, first, first+" --replace "+s.path("checkout"), 1), true)
+	require.True(t, ok, out)
+	require.FileExists(t, s.path("my-plugin/lua/kong/plugins/my-plugin/schema.lua"))
 }

@@ -1,6 +1,7 @@
 // Command kongring installs Go plugins into a Kong, looks for what is wrong with
-// a machine and its Kong, and shows what the plugin servers do. README.md beside
-// it shows each of its commands.
+// a machine and its Kong, and shows what the plugin servers do. For who writes
+// plugins it makes a new one, and runs it while it is written; and it measures.
+// README.md beside it shows each of its commands.
 package main
 
 import (

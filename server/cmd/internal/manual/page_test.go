@@ -32,6 +32,9 @@ func TestPageHasEachCommand(t *testing.T) {
 	text := rendered(t, page(cmd))
 	require.Contains(t, text, "kongring - "+cmd.Short)
 	for _, sub := range cmd.Commands() {
+		if sub.Hidden {
+			continue
+		}
 		require.Contains(t, text, sub.UseLine())
 		for line := range strings.Lines(sub.LocalFlags().FlagUsages() + sub.Example) {
 			require.Contains(t, text, strings.TrimSpace(line))

@@ -58,7 +58,7 @@ func untilSignal() (ctx context.Context, stop func()) {
 func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "kongring",
-		Short:         "Install, check and watch Go plugins of Kong Gateway",
+		Short:         "Write, install, check and watch Go plugins of Kong Gateway",
 		Version:       version(),
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
