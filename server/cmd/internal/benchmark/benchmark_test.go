@@ -45,9 +45,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start starts a benchmark that is as short as can be, in a folder of its own that
-// is no checkout, without a Go on its PATH.
-func start(t *testing.T, dir string, args ...string) (cmd *exec.Cmd, out, errOut *os.File) {
+// command is a benchmark that is as short as can be, in a folder of its own that is
+// no checkout, without a Go on its PATH.
+func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
 	if err := host.Available(); err != nil {
 		t.Skip(err)
@@ -55,10 +55,17 @@ func start(t *testing.T, dir string, args ...string) (cmd *exec.Cmd, out, errOut
 	if _, err := exec.LookPath("wrk"); err != nil {
 		t.Skip(err)
 	}
-	cmd = exec.Command(kongring, append([]string{"bench", "--calls", "0,3", "--connections", "2", "--seconds", "0.05"}, args...)...)
+	cmd := exec.Command(kongring, append([]string{"bench", "--calls", "0,3", "--connections", "2", "--seconds", "0.05"}, args...)...)
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "tmp"), 0o755))
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+filepath.Join(dir, "tmp"), "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+// start starts it.
+func start(t *testing.T, dir string, args ...string) (cmd *exec.Cmd, out, errOut *os.File) {
+	t.Helper()
+	cmd = command(t, dir, args...)
 	var err error
 	out, err = os.Create(filepath.Join(dir, "stdout"))
 	require.NoError(t, err)
@@ -149,6 +156,26 @@ func TestBenchCtrlC(t *testing.T) {
 			require.NoFileExists(t, filepath.Join(dir, "kongring-requests.txt"))
 		})
 	}
+}
+
+// Who reads its lines may leave: the next line ends it, and all that it started.
+func TestBenchClosedPipe(t *testing.T) {
+	dir := shortDir(t)
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	cmd := command(t, dir)
+	cmd.Stdout, cmd.Stderr = writer, writer
+	require.NoError(t, cmd.Start())
+	require.NoError(t, writer.Close())
+	var said []byte
+	for buffer := make([]byte, 4096); !bytes.Contains(said, []byte("limits:")); {
+		n, err := reader.Read(buffer)
+		require.NoError(t, err, string(said))
+		said = append(said, buffer[:n]...)
+	}
+	require.NoError(t, reader.Close())
+	require.Error(t, cmd.Wait())
+	require.Eventually(t, func() bool { return len(left(t, dir)) == 0 }, patience, time.Millisecond, "%v", left(t, dir))
 }
 
 func run(args ...string) (status int, out, errOut string) {

@@ -86,8 +86,13 @@ func (o options) run(ctx context.Context, out, errOut io.Writer) error {
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return err
 	}
+	ctx, stop := exit.UntilDeaf(ctx)
+	defer stop()
 	plan := suite.Own(o.rounds, o.seconds, o.calls, o.conns)
 	report, err := suite.RunBuild(ctx, plan, itself, suite.NewProgress(errOut))
+	if errors.Is(context.Cause(ctx), exit.ErrDeaf) {
+		return exit.ErrDeaf
+	}
 	if err != nil {
 		return err
 	}

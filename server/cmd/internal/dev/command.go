@@ -7,9 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -69,18 +67,15 @@ func run(ctx context.Context, dir string, args []string, installDir string, out,
 		return fmt.Errorf("watch files: %w", err)
 	}
 	defer w.close()
-	// Whoever read the lines may leave. What was started has to end then too.
-	deaf := make(chan os.Signal, 1)
-	signal.Notify(deaf, syscall.SIGPIPE)
-	defer signal.Stop(deaf)
-
+	ctx, stop := exit.UntilDeaf(ctx)
+	defer stop()
 	l := &loop{
 		project: p, watcher: w, temporary: temporary, args: args, installDir: installDir,
 		out: (&console{to: out}).writer(), console: &console{to: errOut},
 	}
 	defer l.end()
 	l.console.say("builds %s", dir)
-	return l.run(ctx, deaf)
+	return l.run(ctx)
 }
 
 // open looks whether there is a program that can be built in a folder.

@@ -33,19 +33,19 @@ type loop struct {
 }
 
 // run takes one turn after the other until ctx ends.
-func (l *loop) run(ctx context.Context, deaf <-chan os.Signal) error {
+func (l *loop) run(ctx context.Context) error {
 	for {
 		if err := l.turn(ctx); err != nil {
 			return err
 		}
-		if err := l.wait(ctx, deaf); err != nil {
+		if err := l.wait(ctx); err != nil {
 			return err
 		}
 	}
 }
 
 // wait waits for a change.
-func (l *loop) wait(ctx context.Context, deaf <-chan os.Signal) error {
+func (l *loop) wait(ctx context.Context) error {
 	for {
 		var ended <-chan struct{} // never, of none
 		if l.serving != nil {
@@ -54,8 +54,6 @@ func (l *loop) wait(ctx context.Context, deaf <-chan os.Signal) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-deaf:
-			return errors.New("nobody reads its lines any more")
 		case <-l.watcher.changed:
 			return nil
 		case <-ended:
