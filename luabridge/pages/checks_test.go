@@ -91,7 +91,7 @@ func links(project *project, p *pages.Page) (faults []string) {
 // the reader's own, and what is made when something is built or run.
 var foreign = []string{
 	"kong.conf", "kong.yml", "go.mod", "go.sum", "main.go", "main_test.go", "kong.json", "handler.lua", "schema.lua", "libkongring.so",
-	"error.log", "file.json", "kongring-installed.json", "my-plugin.socket", "kong.init.lua",
+	"error.log", "file.json", "kongring-requests.txt", "kongring-installed.json", "my-plugin.socket", "kong.init.lua",
 }
 
 // placeholder is a part of a name that stands for the reader's own.
