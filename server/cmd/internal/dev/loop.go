@@ -217,5 +217,5 @@ func advice(err error) string {
 	return line
 }
 
-// brief is a time for people.
-func brief(d time.Duration) string { return d.Round(10 * time.Millisecond).String() }
+// brief is a time for people, in seconds whatever it is.
+func brief(d time.Duration) string { return fmt.Sprintf("%.2fs", d.Seconds()) }
