@@ -122,7 +122,7 @@ func (p Plan) ringCost() float64 {
 // cost is that of all steps.
 func (p Plan) cost() (seconds float64) {
 	rounds, events, requests := float64(p.Rounds), 0.0, 0.0
-	for _, m := range modes {
+	for _, m := range p.modes() {
 		if m.event {
 			events++
 		}
