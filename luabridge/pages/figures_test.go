@@ -39,12 +39,19 @@ func quoted(block, source string) (missing string) {
 // and the whole numbers behind these that tell rows apart, are the same.
 func renewed(block, source string) string {
 	head, rows, _ := strings.Cut(block, "\n")
+	if rows == "" { // a line by itself
+		for line := range strings.Lines(source) {
+			if first(line, 3) == first(head, 3) {
+				return line
+			}
+		}
+	}
 	for _, section := range strings.Split(source, "\n\n") {
-		first, all, _ := strings.Cut(section, "\n")
-		if squashed(first) != squashed(head) {
+		title, all, _ := strings.Cut(section, "\n")
+		if squashed(title) != squashed(head) {
 			continue
 		}
-		out := first + "\n"
+		out := title + "\n"
 		for row := range strings.Lines(rows) {
 			for line := range strings.Lines(all) {
 				if key(head, line) == key(head, row) {
@@ -61,9 +68,11 @@ func renewed(block, source string) string {
 // word of the table.
 var keys = map[string]int{"Ring": 5, "One": 3, "Requests": 3, "Workers,": 1, "Handlers": 2, "Body": 2}
 
-func key(head, row string) string {
-	words := strings.Fields(row)
-	n := keys[strings.Fields(head)[0]]
+func key(head, row string) string { return first(row, keys[strings.Fields(head)[0]]) }
+
+// first gives the first n words of a line.
+func first(line string, n int) string {
+	words := strings.Fields(line)
 	return strings.Join(words[:min(n, len(words))], " ")
 }
 
@@ -100,6 +109,7 @@ func TestFiguresRenewed(t *testing.T) {
 	require.Empty(t, quoted("Workers, 64 connections req/s\n 2 200\n", source))
 	require.Equal(t, " 2 201\n", quoted("Workers, 64 connections req/s\n 2 201\n", source))
 	require.Empty(t, quoted("connections\nreq/s 1", source))
+	require.Equal(t, "64 idle sessions: 7\n", renewed("64 idle sessions: 8\n", "x\n64 idle sessions: 7\n"))
 	require.Equal(t, "  Workers, 64 connections  req/s\n   2  200\n", renewed("Workers, 64 connections req/s\n 2 1\n", source))
 }
 
@@ -116,7 +126,9 @@ func TestTuningNamesEveryKnob(t *testing.T) {
 	options := project.options(t)
 	require.Greater(t, len(options), 15)
 	for _, name := range options {
-		require.True(t, strings.Contains(page.Text, "`server."+name+"`"), name)
+		if !strings.Contains(page.Text, "`server."+name+"`") {
+			t.Errorf("server.%s is not on the page", name)
+		}
 	}
 	for _, name := range []string{"failure_policy", "timeout", "carrier"} {
 		require.True(t, project.in("luabridge/kongring/options.lua", `"`+name+`"`))
