@@ -273,9 +273,15 @@ func (ev *event) append(args []byte) {
 // cancelled takes in that the worker gave the event up. It is called by the
 // reader.
 func (ev *event) cancelled(how metrics.Failure, cause error) {
-	if ev.state.CompareAndSwap(eventRunning, eventOver) {
+	// Who sees that the event is over, and takes the lock, finds the cause.
+	ev.mu.Lock()
+	ended := ev.state.CompareAndSwap(eventRunning, eventOver)
+	if ended {
+		ev.setCause(cause)
+	}
+	ev.mu.Unlock()
+	if ended {
 		ev.session.rings.countFailed(ev.instance.cell(ev.phase), how)
-		ev.end(cause)
 		ev.wake.wake()
 	} else if ev.state.Load() == eventOver {
 		// Its last message may wait for room, and nobody reads any more.
@@ -287,12 +293,17 @@ func (ev *event) cancelled(how metrics.Failure, cause error) {
 // end makes the event over for the plugin.
 func (ev *event) end(cause error) {
 	ev.mu.Lock()
+	ev.setCause(cause)
+	ev.mu.Unlock()
+}
+
+// setCause says why the event is over. The caller has mu.
+func (ev *event) setCause(cause error) {
 	ev.cause = cause
 	if ev.cancel != nil {
 		ev.cancel(cause)
 		ev.ctx, ev.cancel = nil, nil
 	}
-	ev.mu.Unlock()
 }
 
 // Context implements bridge.Transport; most handlers never ask.
