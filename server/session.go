@@ -55,7 +55,7 @@ type session struct {
 	constants [len(wire.Methods)]atomic.Pointer[[]byte] // values of ClassConstant
 
 	doorbells sync.Mutex // orders doorbell connections by their welcome
-	dismissed bool       // the server stops: no doorbell stays; guarded by doorbells
+	silenced  bool       // the server stops or the worker leaves: no doorbell stays; guarded by doorbells
 
 	mu        sync.Mutex
 	instances map[uint32]*opened // open ones by number on the wire, which is not given twice
@@ -166,7 +166,7 @@ func (n *session) attend() error {
 	}
 	return n.conn.Watch(func() {
 		n.log.Info("worker leaves")
-		n.rings.setDoorbell(nil)
+		n.silence()
 	})
 }
 
@@ -209,9 +209,14 @@ func (n *session) dismiss() {
 		n.send(wire.AppendHead(nil, wire.Head{Type: wire.TypeDismiss}))
 		return
 	}
+	n.silence()
+}
+
+// silence hangs up the doorbell, and any that is still being opened.
+func (n *session) silence() {
 	n.doorbells.Lock()
 	defer n.doorbells.Unlock()
-	n.dismissed = true
+	n.silenced = true
 	n.rings.setDoorbell(nil)
 }
 
@@ -250,7 +255,7 @@ func (n *session) ringWith(c *shm.Conn, h shm.Hello) error {
 		return err
 	}
 	n.rings.setDoorbell(c)
-	if n.dismissed {
+	if n.silenced {
 		n.rings.setDoorbell(nil)
 	}
 	return nil
